@@ -1,0 +1,91 @@
+//! What one run of an analysis may use.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The caps for each run of an analysis. A host has such a set too, which no analysis may pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Wall time of a run in milliseconds, time asleep or waiting included.
+    pub wall_time_ms: u64,
+    /// Linear memory of all the run's memories together, in bytes.
+    pub memory_bytes: u64,
+    /// Console text in bytes; what comes after is cut, with a mark.
+    pub console_bytes: u64,
+    /// The result's JSON text in bytes.
+    pub result_bytes: u64,
+    /// The uploaded module in bytes.
+    pub module_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall_time_ms: 60_000,
+            memory_bytes: 256 << 20,
+            console_bytes: 1 << 20,
+            result_bytes: 1 << 20,
+            module_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A limit is 0 or passes the host's cap.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the limit {name} is {asked}; it must be from 1 to {cap}, this host's cap")]
+pub struct InvalidLimits {
+    name: &'static str,
+    asked: u64,
+    cap: u64,
+}
+
+impl Limits {
+    /// The wall time as a duration.
+    pub const fn wall_time(&self) -> Duration {
+        Duration::from_millis(self.wall_time_ms)
+    }
+
+    /// Checks each limit against the host's `caps`.
+    pub fn check(&self, caps: &Self) -> Result<(), InvalidLimits> {
+        let pairs = [
+            ("wall_time_ms", self.wall_time_ms, caps.wall_time_ms),
+            ("memory_bytes", self.memory_bytes, caps.memory_bytes),
+            ("console_bytes", self.console_bytes, caps.console_bytes),
+            ("result_bytes", self.result_bytes, caps.result_bytes),
+            ("module_bytes", self.module_bytes, caps.module_bytes),
+        ];
+        match pairs.into_iter().find(|(_, asked, cap)| *asked == 0 || asked > cap) {
+            Some((name, asked, cap)) => Err(InvalidLimits { name, asked, cap }),
+            None => Ok(()),
+        }
+    }
+
+    /// Each limit, or the host's cap where that is lower: caps may have shrunk since the check.
+    pub fn within(&self, caps: &Self) -> Self {
+        Self {
+            wall_time_ms: self.wall_time_ms.min(caps.wall_time_ms),
+            memory_bytes: self.memory_bytes.min(caps.memory_bytes),
+            console_bytes: self.console_bytes.min(caps.console_bytes),
+            result_bytes: self.result_bytes.min(caps.result_bytes),
+            module_bytes: self.module_bytes.min(caps.module_bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_and_more_than_the_cap_are_refused() {
+        let caps = Limits::default();
+        assert_eq!(caps.check(&caps), Ok(()));
+        let none = Limits { wall_time_ms: 0, ..caps };
+        assert!(none.check(&caps).unwrap_err().to_string().contains("wall_time_ms is 0"));
+        let much = Limits { memory_bytes: caps.memory_bytes + 1, ..caps };
+        assert!(much.check(&caps).unwrap_err().to_string().contains("memory_bytes"));
+        assert_eq!(much.within(&caps), caps);
+    }
+}

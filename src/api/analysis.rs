@@ -1,0 +1,344 @@
+//! `/analysis`: making, showing, editing and deleting analyses.
+
+use std::collections::BTreeMap;
+
+use axum::extract::Path;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::body::Body;
+use super::caller::Caller;
+use super::plaintext::ShownOnce;
+use super::query::Query;
+use super::reply::{Answer, Failure, Refusal, Success};
+use super::variables::{self, WireVariable};
+use super::{check_protection, identifier, listing, runs};
+use crate::analysis::{Analysis, Limits, MAX_NAME_LENGTH, ModuleVersion};
+use crate::audit::{Entry, Event};
+use crate::clock::Timestamp;
+use crate::fault::ErrorCode;
+use crate::id::Id;
+use crate::policy::{Action, Object, ResourceType};
+use crate::store::{self, AnalysisEdit, StoredAnalysis};
+use crate::tag::{Tag, Tags};
+use crate::vault::{Token, TokenKind};
+
+const RESOURCE: ResourceType = ResourceType::Analysis;
+
+/// The longest description and runtime word, in characters.
+const MAX_TEXT_LENGTH: usize = 2_048;
+
+/// What a client sends to make or change an analysis.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnalysisFields {
+    /// 1 to 100 characters.
+    name: Option<String>,
+    description: Option<String>,
+    active: Option<bool>,
+    /// `tago`: on this runner.
+    run_on: Option<String>,
+    /// Any word; the module decides.
+    runtime: Option<String>,
+    #[schema(value_type = Option<Vec<Object>>)]
+    tags: Option<Vec<Tag>>,
+    /// All variables from now on.
+    variables: Option<Vec<WireVariable>>,
+    /// Those of the limits that change.
+    #[schema(value_type = Option<Object>)]
+    limits: Option<serde_json::Map<String, Value>>,
+    /// The original's schedule of an analysis: use an action for that.
+    interval: Option<Value>,
+    // Clients send back what they read; these are not changed so.
+    #[serde(rename = "id")]
+    _id: Option<Value>,
+    #[serde(rename = "profile")]
+    _profile: Option<Value>,
+    #[serde(rename = "token")]
+    _token: Option<Value>,
+    #[serde(rename = "file_name")]
+    _file_name: Option<Value>,
+    #[serde(rename = "version")]
+    _version: Option<Value>,
+    #[serde(rename = "versions")]
+    _versions: Option<Value>,
+    #[serde(rename = "console")]
+    _console: Option<Value>,
+    #[serde(rename = "last_run")]
+    _last_run: Option<Value>,
+    #[serde(rename = "locked_at")]
+    _locked_at: Option<Value>,
+    #[serde(rename = "created_at")]
+    _created_at: Option<Value>,
+    #[serde(rename = "updated_at")]
+    _updated_at: Option<Value>,
+}
+
+/// A made analysis, with its token in the open this once.
+#[derive(Serialize, ToSchema)]
+pub struct AnalysisMade {
+    #[schema(value_type = String)]
+    id: Id,
+    #[schema(value_type = String)]
+    token: ShownOnce,
+}
+
+/// A row of the list.
+#[derive(Serialize, ToSchema)]
+pub struct AnalysisRow {
+    #[schema(value_type = String)]
+    id: Id,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    active: bool,
+    run_on: String,
+    runtime: String,
+    #[schema(value_type = Vec<Object>)]
+    tags: Tags,
+    #[schema(value_type = Object)]
+    limits: Limits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+    /// A date, or `never`.
+    last_run: String,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    #[schema(value_type = String)]
+    updated_at: Timestamp,
+}
+
+/// Everything about an analysis.
+#[derive(Serialize, ToSchema)]
+pub struct AnalysisView {
+    #[serde(flatten)]
+    row: AnalysisRow,
+    #[schema(value_type = String)]
+    profile: Id,
+    /// Prefix and last four characters.
+    token: String,
+    /// As they were sent.
+    variables: Vec<Value>,
+    /// By their numbers.
+    #[schema(value_type = Object)]
+    versions: BTreeMap<u32, ModuleVersion>,
+    /// The latest lines of the latest runs.
+    console: Vec<String>,
+}
+
+impl From<Analysis> for AnalysisRow {
+    fn from(analysis: Analysis) -> Self {
+        Self {
+            id: analysis.id,
+            name: analysis.name,
+            description: analysis.description,
+            active: analysis.active,
+            run_on: analysis.run_on,
+            runtime: analysis.runtime,
+            tags: analysis.tags,
+            limits: analysis.limits,
+            version: analysis.version,
+            last_run: analysis.last_run.map_or_else(|| "never".into(), |at| at.to_string()),
+            created_at: analysis.created_at,
+            updated_at: analysis.updated_at,
+        }
+    }
+}
+
+/// Lists analyses.
+#[utoipa::path(get, path = "/analysis", tag = "analysis",
+    responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+    caller.require_lister()?;
+    query.check_order("name,asc")?;
+    let filter = query.filter(&["id", "name", "active"])?;
+    let may = |analysis: &Analysis| {
+        let object = Object { id: Some(analysis.id), tags: &analysis.tags };
+        caller.may(RESOURCE, Action::Access, &object)
+    };
+    let page = query.page()?;
+    let found =
+        listing::permitted(&caller, page, may, |page| caller.tenant.analyses(&filter, page));
+    let rows = found.await?.into_iter().map(AnalysisRow::from);
+    Ok(Success::ok(query.select(rows, &["id", "name"])))
+}
+
+/// Makes an analysis and shows its token, once.
+#[utoipa::path(post, path = "/analysis", tag = "analysis", request_body = AnalysisFields,
+    responses((status = 201, body = Success<AnalysisMade>), (status = "4XX", body = Failure)))]
+pub async fn create(caller: Caller, Body(new): Body<AnalysisFields>) -> Answer<AnalysisMade> {
+    let name = new.name.clone().ok_or_else(|| Refusal::invalid("an analysis needs a name"))?;
+    let now = Timestamp::now();
+    let caps = caller.runner.settings().sandbox.caps;
+    let mut stored =
+        StoredAnalysis::new(Id::generate(now), name, Limits::default().within(&caps), now);
+    let id = stored.analysis.id;
+    let edit = edit_of(&caller, &stored.analysis, new)?;
+    let analysis = &mut stored.analysis;
+    analysis.description = edit.description.flatten();
+    analysis.active = edit.active.unwrap_or(true);
+    analysis.run_on = edit.run_on.unwrap_or_else(|| analysis.run_on.clone());
+    analysis.runtime = edit.runtime.unwrap_or_else(|| analysis.runtime.clone());
+    analysis.limits = edit.limits.unwrap_or(analysis.limits);
+    analysis.tags = edit.tags.unwrap_or_default();
+    caller.require(RESOURCE, Action::Create, &Object { id: None, tags: &analysis.tags })?;
+    stored.variables = edit.variables.flatten();
+    let token = Token::generate(TokenKind::Analysis);
+    stored.token_hint = token.hint();
+    let detail = json!({"name": stored.analysis.name, "tags": stored.analysis.tags});
+    let entry = Entry::new(&caller.principal, Event::AnalysisCreate, id, &detail);
+    let digest = caller.runner.vault().token_digest(token.as_str());
+    caller.tenant.create_analysis(stored, digest, entry).await?;
+    Ok(Success::created(AnalysisMade { id, token: (&token).into() }))
+}
+
+/// Shows an analysis.
+#[utoipa::path(get, path = "/analysis/{id}", tag = "analysis", params(("id" = String, Path)),
+    responses((status = 200, body = Success<AnalysisView>), (status = "4XX", body = Failure)))]
+pub async fn info(caller: Caller, Path(id): Path<String>) -> Answer<AnalysisView> {
+    let stored = find(&caller, &id, Action::Access).await?;
+    let (profile, vault) = (caller.tenant.profile(), caller.runner.vault());
+    let id = stored.analysis.id;
+    Ok(Success::ok(AnalysisView {
+        profile,
+        token: stored.token_hint,
+        variables: variables::open(vault, profile, id, stored.variables.as_deref())?,
+        versions: caller.tenant.module_versions(id).await?,
+        console: runs::latest_console(&caller, id).await?,
+        row: stored.analysis.into(),
+    }))
+}
+
+/// Changes an analysis.
+#[utoipa::path(put, path = "/analysis/{id}", tag = "analysis", params(("id" = String, Path)),
+    request_body = AnalysisFields,
+    responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
+pub async fn edit(
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(change): Body<AnalysisFields>,
+) -> Answer<&'static str> {
+    let stored = find(&caller, &id, Action::Edit).await?;
+    let id = stored.analysis.id;
+    let edit = edit_of(&caller, &stored.analysis, change)?;
+    if let Some(tags) = &edit.tags {
+        // Tags are what policies select by: an analysis must not give itself others.
+        caller.require_administrator()?;
+        caller.require(RESOURCE, Action::Edit, &Object { id: Some(id), tags })?;
+    }
+    let detail = json!({
+        "name": edit.name, "active": edit.active, "tags": edit.tags, "limits": edit.limits,
+        "variables": edit.variables.is_some(),
+    });
+    let entry = Entry::new(&caller.principal, Event::AnalysisEdit, id, &detail);
+    caller.tenant.edit_analysis(id, edit, entry).await.map_err(not_found)?;
+    Ok(Success::ok("Successfully Updated"))
+}
+
+/// Deletes an analysis with its modules; its finished runs stay on record.
+#[utoipa::path(delete, path = "/analysis/{id}", tag = "analysis", params(("id" = String, Path)),
+    responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
+pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static str> {
+    let StoredAnalysis { analysis, .. } = find(&caller, &id, Action::Delete).await?;
+    check_protection(&analysis.tags)?;
+    let detail = json!({"name": analysis.name});
+    let entry = Entry::new(&caller.principal, Event::AnalysisDelete, analysis.id, &detail);
+    let unused = caller.tenant.delete_analysis(analysis.id, entry).await.map_err(not_found)?;
+    caller.runner.forget_modules(unused).await;
+    Ok(Success::ok("Successfully Removed"))
+}
+
+/// Gives an analysis a new token and shows it, once. The one before opens nothing from then on.
+#[utoipa::path(get, path = "/analysis/{id}/token", tag = "analysis",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Success<Object>), (status = "4XX", body = Failure)))]
+pub async fn token(caller: Caller, Path(id): Path<String>) -> Answer<Value> {
+    caller.require_administrator()?;
+    let stored = find(&caller, &id, Action::Edit).await?;
+    let token = Token::generate(TokenKind::Analysis);
+    let digest = caller.runner.vault().token_digest(token.as_str());
+    let edit = AnalysisEdit { token: Some((digest, token.hint())), ..AnalysisEdit::default() };
+    let (id, detail) = (stored.analysis.id, json!({"hint": token.hint()}));
+    let entry = Entry::new(&caller.principal, Event::AnalysisToken, id, &detail);
+    caller.tenant.edit_analysis(id, edit, entry).await.map_err(not_found)?;
+    Ok(Success::ok(json!({"analysis_token": token.as_str()})))
+}
+
+/// The analysis, if the caller may do this to it.
+pub async fn find(caller: &Caller, id: &str, action: Action) -> Result<StoredAnalysis, Refusal> {
+    caller.require_lister()?;
+    let id = identifier(id, "analysis").map_err(|_| not_found(store::Error::NotFound))?;
+    let stored = caller.tenant.analysis(id).await.map_err(not_found)?;
+    let object = Object { id: Some(id), tags: &stored.analysis.tags };
+    caller.require(RESOURCE, action, &object)?;
+    Ok(stored)
+}
+
+/// The refusal for an analysis that is not there, in the original's words.
+pub fn not_found(error: store::Error) -> Refusal {
+    match error {
+        store::Error::NotFound => {
+            Refusal::new(ErrorCode::AnalysisNotFound, "Analysis can't be found")
+        }
+        other => other.into(),
+    }
+}
+
+/// Checks what was sent, against the analysis as it is.
+fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<AnalysisEdit, Refusal> {
+    let settings = caller.runner.settings();
+    if let Some(name) = &sent.name
+        && !(1..=MAX_NAME_LENGTH).contains(&name.chars().count())
+    {
+        return Err(Refusal::invalid(format!("a name has 1 to {MAX_NAME_LENGTH} characters")));
+    }
+    for text in [&sent.description, &sent.runtime].into_iter().flatten() {
+        if text.chars().count() > MAX_TEXT_LENGTH {
+            let message =
+                format!("description and runtime have at most {MAX_TEXT_LENGTH} characters");
+            return Err(Refusal::invalid(message));
+        }
+    }
+    if let Some(place) = sent.run_on.as_deref().filter(|place| *place != "tago") {
+        let message = format!("run_on {place:?} is not supported yet; analyses run here: `tago`");
+        return Err(Refusal::new(ErrorCode::NotSupported, message));
+    }
+    if sent.interval.is_some_and(|interval| !interval.is_null() && interval != "never") {
+        let message = "an analysis has no interval of its own; leave it out";
+        return Err(Refusal::new(ErrorCode::NotSupported, message));
+    }
+    let limits = sent.limits.map(|limits| merge(&now.limits, limits)).transpose()?;
+    if let Some(limits) = &limits {
+        limits.check(&settings.sandbox.caps)?;
+    }
+    let variables = match sent.variables {
+        None => None,
+        Some(sent) => {
+            let read = variables::read(sent, settings.max_variables)?;
+            let profile = caller.tenant.profile();
+            Some(variables::seal(caller.runner.vault(), profile, now.id, &read)?)
+        }
+    };
+    Ok(AnalysisEdit {
+        name: sent.name,
+        description: sent.description.map(|text| (!text.is_empty()).then_some(text)),
+        active: sent.active,
+        run_on: sent.run_on,
+        runtime: sent.runtime,
+        limits,
+        tags: sent.tags.map(Tags::new).transpose()?,
+        variables,
+        token: None,
+    })
+}
+
+/// The limits with those that were sent in their places.
+fn merge(now: &Limits, sent: serde_json::Map<String, Value>) -> Result<Limits, Refusal> {
+    let mut merged = serde_json::to_value(now).unwrap_or_default();
+    if let Some(fields) = merged.as_object_mut() {
+        fields.extend(sent);
+    }
+    serde_json::from_value(merged)
+        .map_err(|error| Refusal::invalid(format!("limits: {error}; each is a whole number")))
+}

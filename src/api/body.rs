@@ -1,0 +1,87 @@
+//! JSON bodies of requests, bounded and read strictly.
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::reply::Refusal;
+use crate::fault::ErrorCode;
+
+/// The longest body of a request that uploads no module, in bytes.
+pub const MAX_BODY: usize = 2 << 20;
+
+/// A JSON body. No body at all stands for `{}`.
+pub struct Body<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let bytes = read(request, MAX_BODY).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub async fn read(request: Request, limit: usize) -> Result<Bytes, Refusal> {
+    let refused = || {
+        let message = format!("the body is cut short or larger than the limit of {limit} bytes");
+        Refusal::new(ErrorCode::TooLarge, message)
+    };
+    to_bytes(request.into_body(), limit).await.map_err(|_| refused())
+}
+
+/// Reads JSON; the message of a refusal says where it went wrong and never repeats a value.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        let message = match error.classify() {
+            serde_json::error::Category::Data => describe(&error.to_string()),
+            _ => Zeroizing::new(format!("the body is not JSON: see {place}")),
+        };
+        Refusal::invalid(message.as_str())
+    })
+}
+
+/// The parser's own words, unless they quote a value: a value may be a secret.
+fn describe(text: &str) -> Zeroizing<String> {
+    let quoted =
+        text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
+    let text = match quoted.and_then(|rest| rest.rsplit_once(", expected ")) {
+        Some((found, expected)) => {
+            let kind = found.split([' ', '`', '"']).next().unwrap_or_default();
+            format!("the body has a {kind} where it needs {expected}")
+        }
+        None => format!("the body is not what is needed: {text}"),
+    };
+    Zeroizing::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Secret {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        value: u32,
+    }
+
+    #[test]
+    fn a_refusal_says_where_and_repeats_no_value() {
+        let refusal = parse::<Secret>(br#"{"value": "hunter2"}"#).unwrap_err();
+        assert!(refusal.message.starts_with("the body has a string where it needs u32"));
+        assert!(!refusal.message.contains("hunter2"), "{}", refusal.message);
+        let cut = parse::<Secret>(br#"{"value": "#).unwrap_err();
+        assert!(cut.message.contains("not JSON: see line 1"), "{}", cut.message);
+        let unknown = parse::<Secret>(br#"{"key": 1}"#).unwrap_err();
+        assert!(unknown.message.contains("unknown field `key`"), "{}", unknown.message);
+        let twice = parse::<Secret>(br#"{"value": 1, "value": 2}"#).unwrap_err();
+        assert!(twice.message.contains("duplicate field `value`"), "{}", twice.message);
+    }
+}

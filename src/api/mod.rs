@@ -1,0 +1,140 @@
+//! TagoIO's HTTP API, and what is ours beside it.
+//!
+//! Owns routes, the envelope of answers, and who may call what. It decides by asking `policy` and
+//! acts by asking `pipeline` and `store`. [`router`] is the table of contents.
+
+mod access;
+mod analysis;
+mod body;
+mod caller;
+mod info;
+mod listing;
+mod module;
+mod plaintext;
+mod query;
+mod reply;
+mod run;
+mod runs;
+mod secrets;
+mod tokens;
+mod upload;
+mod variables;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower::Layer as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::normalize_path::NormalizePathLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Description;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::fault::ErrorCode;
+use crate::id::Id;
+use crate::pipeline::Runner;
+use crate::tag::Tags;
+
+pub use caller::Trusted;
+use reply::Refusal;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct State {
+    runner: Arc<Runner>,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "runner",
+    description = "Runs analyses with exactly the secrets that policies let each of them see."
+))]
+struct Api;
+
+fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(info::status))
+        .routes(routes!(info::info))
+        .routes(routes!(secrets::list, secrets::create))
+        .routes(routes!(secrets::info, secrets::edit, secrets::delete))
+        .routes(routes!(access::list, access::create))
+        .routes(routes!(access::info, access::edit, access::delete))
+        .routes(routes!(analysis::list, analysis::create))
+        .routes(routes!(analysis::info, analysis::edit, analysis::delete))
+        .routes(routes!(analysis::token))
+        .routes(routes!(module::upload))
+        .routes(routes!(module::activate))
+        .routes(routes!(module::download))
+        .routes(routes!(module::module))
+        .routes(routes!(run::run))
+        .routes(routes!(run::exec))
+        .routes(routes!(run::explain))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::info, runs::delete))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::info, tokens::edit, tokens::delete))
+}
+
+/// The whole API.
+pub fn router(runner: Arc<Runner>) -> Router {
+    let (routes, description) = routes().split_for_parts();
+    let routes = routes
+        .route("/openapi.json", get(|| async move { axum::Json(description) }))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        // Modules are bounded while they stream, other bodies by `body`.
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(State { runner });
+    // Clients write `/analysis/` as well as `/analysis`; the path must change before routing.
+    let trimmed = NormalizePathLayer::trim_trailing_slash().layer(routes);
+    Router::new().fallback_service(trimmed)
+}
+
+/// The API's description in OpenAPI's form.
+pub fn description() -> Description {
+    routes().into_openapi()
+}
+
+async fn unknown(request: Request) -> Refusal {
+    let path = request.uri().path();
+    Refusal::new(ErrorCode::NotFound, format!("there is nothing at {path:.200}"))
+}
+
+async fn wrong_method(request: Request) -> Refusal {
+    let (method, path) = (request.method(), request.uri().path());
+    Refusal::new(
+        ErrorCode::MethodNotAllowed,
+        format!("{path:.200} does not answer to {method:.20}"),
+    )
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    Refusal::internal(&format!("a handler panicked: {}", text.unwrap_or("no message")))
+        .into_response()
+}
+
+/// The id in a path.
+fn identifier(text: &str, what: &str) -> Result<Id, Refusal> {
+    text.parse().map_err(|error| {
+        let message = format!("there is no {what} {text:.40}: {error}");
+        Refusal::new(ErrorCode::NotFound, message)
+    })
+}
+
+/// Refuses to delete what carries one of the original's protection tags; the tag's value is what
+/// its owner wants to be said.
+fn check_protection(tags: &Tags) -> Result<(), Refusal> {
+    let keys = ["_deletion_protection", "_delete_protection_"];
+    let Some((key, text)) = keys.iter().find_map(|key| Some((key, tags.get(key)?))) else {
+        return Ok(());
+    };
+    let message = format!("it is protected by its tag {key}: {text}");
+    Err(Refusal::new(ErrorCode::Protected, message))
+}

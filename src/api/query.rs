@@ -1,0 +1,207 @@
+//! The query of a list: pages, fields and exact filters, in both official SDKs' spellings.
+//!
+//! The JavaScript SDK writes `fields[0]=id`, the Python SDK `fields=id`; both write
+//! `filter[name]=…` and `filter[tags][0][key]=…`.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::reply::Refusal;
+use crate::fault::ErrorCode;
+use crate::store::{Filter, Page};
+
+/// The most rows on one page.
+const MAX_AMOUNT: u32 = 10_000;
+
+/// A parsed query string.
+#[derive(Debug, Default, PartialEq)]
+pub struct Query {
+    page: Option<String>,
+    amount: Option<String>,
+    order: Option<String>,
+    fields: Vec<String>,
+    filters: Vec<(String, String)>,
+    tags: BTreeMap<String, (Option<String>, Option<String>)>,
+    others: Vec<(String, String)>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+impl Query {
+    /// Sorts the pairs of a query string by what they are about. It refuses nothing.
+    pub fn parse(text: &str) -> Self {
+        let mut query = Self::default();
+        for (key, value) in form_urlencoded::parse(text.as_bytes()) {
+            let value = value.into_owned();
+            let path: Vec<&str> = key.split('[').map(|part| part.trim_end_matches(']')).collect();
+            match path[..] {
+                ["page"] => query.page = Some(value),
+                ["amount"] => query.amount = Some(value),
+                ["orderBy"] => query.order = Some(value),
+                ["fields"] | ["fields", _] => query.fields.push(value),
+                ["filter", "tags", index, "key"] => {
+                    query.tags.entry(index.into()).or_default().0 = Some(value);
+                }
+                ["filter", "tags", index, "value"] => {
+                    query.tags.entry(index.into()).or_default().1 = Some(value);
+                }
+                ["filter", name] => query.filters.push((name.into(), value)),
+                _ => query.others.push((key.into_owned(), value)),
+            }
+        }
+        query
+    }
+
+    /// Another parameter by its name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.others.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The page that is asked for; 20 rows unless told.
+    pub fn page(&self) -> Result<Page, Refusal> {
+        let number = |name: &str, text: &Option<String>, default: u32, max: u32| {
+            let Some(text) = text else { return Ok(default) };
+            let number = text.parse().ok().filter(|number| (1..=max).contains(number));
+            number.ok_or_else(|| {
+                Refusal::invalid(format!("{name} is {text:?}; it must be from 1 to {max}"))
+            })
+        };
+        let page = number("page", &self.page, 1, u32::MAX)?;
+        Ok(Page { page, amount: number("amount", &self.amount, 20, MAX_AMOUNT)? })
+    }
+
+    /// Refuses any order but the list's own.
+    pub fn check_order(&self, own: &str) -> Result<(), Refusal> {
+        match &self.order {
+            Some(order) if order != own => Err(Refusal::new(
+                ErrorCode::NotSupported,
+                format!("orderBy={order} is not supported yet; this list is ordered by {own}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The filter, made of those `names` that this list knows.
+    pub fn filter(&self, names: &[&str]) -> Result<Filter, Refusal> {
+        let mut filter = Filter::default();
+        for (name, value) in &self.filters {
+            if !names.contains(&name.as_str()) {
+                let known = names.join(", ");
+                let message = format!("there is no filter {name:?} here; there are {known}, tags");
+                return Err(Refusal::invalid(message));
+            }
+            let wrong = || Refusal::invalid(format!("filter[{name}] cannot be {value:?}"));
+            match name.as_str() {
+                "id" => filter.id = Some(value.parse().map_err(|_| wrong())?),
+                "active" => filter.active = Some(value.parse().map_err(|_| wrong())?),
+                "analysis" => filter.analysis = Some(value.parse().map_err(|_| wrong())?),
+                "state" => filter.state = Some(value.parse().map_err(|()| wrong())?),
+                _ if value.contains('*') => {
+                    let message =
+                        format!("filter[{name}]: wildcards are not supported yet; write the whole");
+                    return Err(Refusal::new(ErrorCode::NotSupported, message));
+                }
+                _ => filter.name = Some(value.clone()),
+            }
+        }
+        for (key, value) in self.tags.values() {
+            let Some(key) = key.clone() else {
+                return Err(Refusal::invalid("a tag filter needs filter[tags][n][key]"));
+            };
+            filter.tags.push((key, value.clone()));
+        }
+        Ok(filter)
+    }
+
+    /// Each row with the fields that are asked for, or the `defaults`; id and tags always.
+    pub fn select<T: Serialize>(
+        &self,
+        rows: impl IntoIterator<Item = T>,
+        defaults: &[&str],
+    ) -> Vec<Value> {
+        let wanted = |name: &str| {
+            let asked = self.fields.iter().any(|field| field == name);
+            asked
+                || name == "id"
+                || name == "tags"
+                || name == "profile"
+                || (self.fields.is_empty() && defaults.contains(&name))
+        };
+        let project = |row| match serde_json::to_value(row) {
+            Ok(Value::Object(fields)) => {
+                let kept: Map<_, _> = fields.into_iter().filter(|(name, _)| wanted(name)).collect();
+                Value::Object(kept)
+            }
+            other => other.unwrap_or_default(),
+        };
+        rows.into_iter().map(project).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_spellings_say_the_same() {
+        let javascript = "page=2&fields%5B0%5D=id&fields%5B1%5D=key&filter%5Bkey%5D=API&\
+             filter%5Btags%5D%5B0%5D%5Bkey%5D=env&filter%5Btags%5D%5B0%5D%5Bvalue%5D=prod&amount=5";
+        let python = "page=2&fields=id&fields=key&filter[key]=API&filter[tags][0][key]=env&\
+             filter[tags][0][value]=prod&amount=5";
+        let query = Query::parse(javascript);
+        assert_eq!(query, Query::parse(python));
+        assert_eq!(query.page().unwrap(), Page { page: 2, amount: 5 });
+        let filter = query.filter(&["key"]).unwrap();
+        assert_eq!(filter.name.as_deref(), Some("API"));
+        assert_eq!(filter.tags, [("env".into(), Some("prod".into()))]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for text in ["page=0", "page=x", "amount=10001", "amount=-1"] {
+            let refusal = Query::parse(text).page().unwrap_err();
+            assert_eq!(refusal.code, ErrorCode::InvalidRequest, "{text}");
+        }
+        for text in
+            ["filter[nme]=x", "filter[id]=x", "filter[active]=yes", "filter[tags][0][value]=v"]
+        {
+            let refusal = Query::parse(text).filter(&["id", "name", "active"]).unwrap_err();
+            assert_eq!(refusal.code, ErrorCode::InvalidRequest, "{text}");
+        }
+        let wildcard = Query::parse("filter[name]=a*").filter(&["name"]).unwrap_err();
+        assert_eq!(wildcard.code, ErrorCode::NotSupported);
+        assert!(Query::parse("orderBy=name,desc").check_order("name,asc").is_err());
+    }
+
+    #[test]
+    fn rows_show_what_is_asked_for_and_always_id_and_tags() {
+        let row = json!({"id": 1, "name": "n", "tags": [], "active": true});
+        let default = Query::parse("").select([row.clone()], &["name"]);
+        assert_eq!(default, [json!({"id": 1, "name": "n", "tags": []})]);
+        let asked = Query::parse("fields=active").select([row], &["name"]);
+        assert_eq!(asked, [json!({"id": 1, "active": true, "tags": []})]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_panics(text in "(?s).{0,80}") {
+            let query = Query::parse(&text);
+            let _ = query.page();
+            let _ = query.filter(&["id", "name"]);
+        }
+    }
+}

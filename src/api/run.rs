@@ -1,0 +1,151 @@
+//! `/analysis/:id/run`, `/exec` and `/explain`: starting runs, and saying what they would see.
+
+use axum::extract::{Path, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::analysis::{find, not_found};
+use super::body::{self, Body};
+use super::caller::Caller;
+use super::plaintext::ShownOnce;
+use super::query::Query;
+use super::reply::{Answer, Failure, Refusal, Success};
+use super::runs::{self, RunView};
+use super::variables::{self, WireVariable};
+use crate::cause::{Cause, CauseKind};
+use crate::id::Id;
+use crate::pipeline::ExecRequest;
+use crate::policy::{Action, Explanation};
+
+/// What starts a run.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunBody {
+    /// Any JSON; `[]` when it is left out.
+    #[schema(value_type = Option<Object>)]
+    scope: Option<Box<RawValue>>,
+}
+
+/// What `runner exec` sends.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecBody {
+    /// Another module than the active one, as base64.
+    module: Option<String>,
+    /// Any JSON; `[]` when it is left out.
+    #[schema(value_type = Option<Object>)]
+    scope: Option<Box<RawValue>>,
+    /// Variables that beat those of the analysis.
+    #[serde(default)]
+    environment: Vec<WireVariable>,
+    /// A wall time for this run, up to the host's cap.
+    wall_time_ms: Option<u64>,
+}
+
+/// A started run.
+#[derive(Serialize, ToSchema)]
+pub struct RunStarted {
+    /// A token that reads this run and nothing else.
+    #[schema(value_type = String)]
+    analysis_token: ShownOnce,
+    /// The run's id; the whole run, finished or not, when it was waited for.
+    #[schema(value_type = Object)]
+    run: StartedRun,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum StartedRun {
+    Id(Id),
+    Whole(Box<RunView>),
+}
+
+/// What every key of an analysis's environment comes from.
+#[derive(Serialize, ToSchema)]
+pub struct ExplainView {
+    #[schema(value_type = Object)]
+    analysis: Value,
+    #[schema(value_type = Vec<Object>)]
+    keys: Vec<Explanation>,
+}
+
+/// Queues a run, durably. With `wait`, answers when it has ended or the wait is over.
+#[utoipa::path(post, path = "/analysis/{id}/run", tag = "runs",
+    params(("id" = String, Path),
+        ("wait" = Option<u64>, Query, description = "seconds, up to 50")),
+    request_body = RunBody,
+    responses((status = 200, body = Success<RunStarted>), (status = "4XX", body = Failure)))]
+pub async fn run(
+    caller: Caller,
+    Path(id): Path<String>,
+    query: Query,
+    Body(RunBody { scope }): Body<RunBody>,
+) -> Answer<RunStarted> {
+    let analysis = find(&caller, &id, Action::Run).await?.analysis.id;
+    let wait = runs::wait(&query)?;
+    let cause = Cause { kind: CauseKind::Api, by: caller.principal.to_string() };
+    let id = caller.runner.enqueue(&caller.tenant, analysis, text(scope.as_deref()), cause).await?;
+    let run = match wait {
+        None => StartedRun::Id(id),
+        Some(longest) => {
+            runs::until_ended(&caller, id, longest).await;
+            StartedRun::Whole(Box::new(runs::whole(&caller, id).await?))
+        }
+    };
+    Ok(Success::ok(RunStarted { analysis_token: caller.runner.vault().run_token(id).into(), run }))
+}
+
+/// Executes a run at once, with another module or more variables if wanted, and answers it whole.
+#[utoipa::path(post, path = "/analysis/{id}/exec", tag = "runs", params(("id" = String, Path)),
+    request_body = ExecBody,
+    responses((status = 200, body = Success<RunView>), (status = "4XX", body = Failure)))]
+pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> Answer<RunView> {
+    caller.require_administrator()?;
+    let analysis = find(&caller, &id, Action::Run).await?.analysis;
+    let settings = caller.runner.settings();
+    let caps = settings.sandbox.caps;
+    // Base64 is a third longer than the module; scope and variables have the usual bound.
+    let module_bytes = analysis.limits.within(&caps).module_bytes;
+    let longest = usize::try_from(module_bytes).unwrap_or(usize::MAX).saturating_mul(4) / 3;
+    let bytes = body::read(request, longest.saturating_add(body::MAX_BODY)).await?;
+    let ExecBody { module, scope, environment, wall_time_ms } = body::parse(&bytes)?;
+    let module = module.map(|text| STANDARD.decode(text)).transpose();
+    let module = module.map_err(|_| Refusal::invalid("the field `module` is not base64"))?;
+    if let Some(asked) = wall_time_ms.filter(|asked| !(1..=caps.wall_time_ms).contains(asked)) {
+        let cap = caps.wall_time_ms;
+        let message =
+            format!("wall_time_ms is {asked}; it must be from 1 to {cap}, this host's cap");
+        return Err(Refusal::invalid(message));
+    }
+    let exec = ExecRequest {
+        analysis: analysis.id,
+        module,
+        variables: variables::read(environment, settings.max_variables)?,
+        scope: Zeroizing::new(text(scope.as_deref()).to_owned()),
+        wall_time_ms,
+        by: caller.principal.to_string(),
+    };
+    let run = caller.runner.exec(&caller.tenant, exec).await?;
+    Ok(Success::ok(runs::whole(&caller, run).await?))
+}
+
+/// Says for each key where its value would come from, and which rule granted or refused it.
+#[utoipa::path(get, path = "/analysis/{id}/explain", tag = "analysis",
+    params(("id" = String, Path), ("key" = Option<String>, Query)),
+    responses((status = 200, body = Success<ExplainView>), (status = "4XX", body = Failure)))]
+pub async fn explain(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<ExplainView> {
+    caller.require_administrator()?;
+    let id = find(&caller, &id, Action::Access).await?.analysis.id;
+    let explained = caller.runner.explain(&caller.tenant, id, query.get("key")).await;
+    let (name, keys) = explained.map_err(not_found)?;
+    Ok(Success::ok(ExplainView { analysis: json!({"id": id, "name": name}), keys }))
+}
+
+fn text(scope: Option<&RawValue>) -> &str {
+    scope.map_or("[]", RawValue::get)
+}

@@ -1,0 +1,318 @@
+//! `/runs`: what ran, with its console and outcome.
+
+use std::time::Duration;
+
+use axum::extract::Path;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::caller::Caller;
+use super::query::Query;
+use super::reply::{Answer, Failure, Refusal, Success};
+use crate::audit::{Entry, Event};
+use crate::auth::Principal;
+use crate::cause::Cause;
+use crate::clock::Timestamp;
+use crate::fault::{ErrorCode, Fault, FaultCode};
+use crate::id::Id;
+use crate::policy::{Action, Object, ResourceType};
+use crate::run::{EnvironmentEntry, Run, State};
+use crate::store::{self, Filter, Page, RunRecord};
+use crate::vault::{Part, PartCipher};
+
+/// The longest wait in one request, in seconds. The official SDKs give up after 60.
+const MAX_WAIT: u64 = 50;
+
+/// How many lines of which runs an analysis shows.
+const CONSOLE_RUNS: u32 = 10;
+const CONSOLE_LINES: usize = 200;
+
+/// A run as it is answered; what is absent is left out.
+#[derive(Serialize, ToSchema)]
+pub struct RunView {
+    #[schema(value_type = String)]
+    id: Id,
+    #[schema(value_type = String)]
+    analysis: Id,
+    /// The module's SHA-256.
+    module: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+    /// queued, running, succeeded, failed or cancelled.
+    #[schema(value_type = String)]
+    state: State,
+    #[schema(value_type = Object)]
+    cause: Cause,
+    #[schema(value_type = Object)]
+    scope: Box<RawValue>,
+    /// Keys and origins, never values.
+    #[schema(value_type = Vec<Object>)]
+    environment: Vec<EnvironmentEntry>,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    finished_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
+    attempts: u32,
+    console_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    result: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    fault: Option<Fault>,
+    /// The lines, where one run is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    console: Option<Vec<Value>>,
+}
+
+/// Lists runs, the newest first, without their consoles.
+#[utoipa::path(get, path = "/runs", tag = "runs",
+    responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+    caller.require_lister()?;
+    query.check_order("created_at,desc")?;
+    let mut filter = query.filter(&["analysis", "state"])?;
+    if let Principal::Analysis { id } = caller.principal {
+        let asked = filter.analysis.unwrap_or(id);
+        readable(&caller, asked).await?;
+        filter.analysis = Some(asked);
+    }
+    let records = caller.tenant.runs(&filter, query.page()?).await?;
+    let views = records.into_iter().map(|record| view(&caller, record));
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    Ok(Success::ok(query.select(views, FIELDS)))
+}
+
+const FIELDS: &[&str] = &[
+    "analysis",
+    "module",
+    "version",
+    "state",
+    "cause",
+    "scope",
+    "environment",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "duration_us",
+    "peak_memory_bytes",
+    "attempts",
+    "console_truncated",
+    "result",
+    "fault",
+];
+
+/// Shows a run with its console; with `wait`, not before it has ended or the wait is over.
+#[utoipa::path(get, path = "/runs/{id}", tag = "runs",
+    params(("id" = String, Path, description = "the id, or a prefix that is unique"),
+        ("wait" = Option<u64>, Query, description = "seconds, up to 50")),
+    responses((status = 200, body = Success<RunView>), (status = "4XX", body = Failure)))]
+pub async fn info(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<RunView> {
+    let id = resolve(&caller, &id).await?;
+    let record = caller.tenant.run(id).await.map_err(not_found)?;
+    readable_run(&caller, &record.run).await?;
+    if let Some(wait) = wait(&query)? {
+        until_ended(&caller, id, wait).await;
+    }
+    Ok(Success::ok(whole(&caller, id).await?))
+}
+
+/// Deletes a finished run from the record.
+#[utoipa::path(delete, path = "/runs/{id}", tag = "runs", params(("id" = String, Path)),
+    responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
+pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static str> {
+    caller.require_administrator()?;
+    let id = resolve(&caller, &id).await?;
+    let record = caller.tenant.run(id).await.map_err(not_found)?;
+    if !record.run.state.is_final() {
+        let message =
+            format!("the run is {}; only a finished run can be deleted", record.run.state);
+        return Err(Refusal::invalid(message));
+    }
+    let detail = json!({"analysis": record.run.analysis, "state": record.run.state});
+    let entry = Entry::new(&caller.principal, Event::RunDelete, id, &detail);
+    caller.tenant.delete_run(id, entry).await.map_err(not_found)?;
+    Ok(Success::ok("Successfully Removed"))
+}
+
+/// The `wait` of a query, if it has one.
+pub fn wait(query: &Query) -> Result<Option<Duration>, Refusal> {
+    let Some(text) = query.get("wait") else { return Ok(None) };
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_WAIT);
+    let seconds = seconds.ok_or_else(|| {
+        Refusal::invalid(format!("wait is {text:?}; it is a number of seconds up to {MAX_WAIT}"))
+    })?;
+    Ok(Some(Duration::from_secs(seconds)))
+}
+
+/// Returns when the run has ended, or after `longest`.
+pub async fn until_ended(caller: &Caller, run: Id, longest: Duration) {
+    let waiting = caller.runner.watch().wait_for(run);
+    let ended = || async {
+        // A run that cannot be read will not be waited for: reading it again says why.
+        caller.tenant.run(run).await.map_or(true, |record| record.run.state.is_final())
+    };
+    let _ = tokio::time::timeout(longest, waiting.until(ended)).await;
+}
+
+/// One run with its console.
+pub async fn whole(caller: &Caller, id: Id) -> Result<RunView, Refusal> {
+    let record = caller.tenant.run(id).await.map_err(not_found)?;
+    let mut view = view(caller, record)?;
+    view.console = Some(console(caller, id).await?);
+    Ok(view)
+}
+
+/// The latest console lines of an analysis, the oldest first, in the original's form.
+pub async fn latest_console(caller: &Caller, analysis: Id) -> Result<Vec<String>, Refusal> {
+    let filter = Filter { analysis: Some(analysis), ..Filter::default() };
+    let latest = Page { page: 1, amount: CONSOLE_RUNS };
+    let mut lines = Vec::new();
+    for record in caller.tenant.runs(&filter, latest).await? {
+        let mut run: Vec<_> = console(caller, record.run.id).await?.iter().map(line).collect();
+        run.append(&mut lines);
+        lines = run;
+        if lines.len() >= CONSOLE_LINES {
+            break;
+        }
+    }
+    Ok(lines.split_off(lines.len().saturating_sub(CONSOLE_LINES)))
+}
+
+fn line(line: &Value) -> String {
+    let text = |name: &str| line[name].as_str().unwrap_or_default();
+    format!("[{}] {}", text("time"), text("text"))
+}
+
+async fn console(caller: &Caller, id: Id) -> Result<Vec<Value>, Refusal> {
+    let cipher = caller.runner.vault().run_cipher(caller.tenant.profile(), id)?;
+    let mut lines = Vec::new();
+    for chunk in caller.tenant.console(id).await? {
+        let part = Part::Console { run: id, attempt: chunk.attempt, sequence: chunk.sequence };
+        let text = cipher.open(&part, &chunk.sealed)?;
+        let damaged = |error| store::Error::Damaged(format!("a console chunk: {error}"));
+        lines.extend(serde_json::from_slice::<Vec<Value>>(&text).map_err(damaged)?);
+    }
+    Ok(lines)
+}
+
+fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
+    let RunRecord { run, scope, attempt, outcome } = record;
+    let cipher = caller.runner.vault().run_cipher(caller.tenant.profile(), run.id)?;
+    let number = attempt.as_ref().map_or(0, |attempt| attempt.number);
+    let scope = match scope {
+        None => raw("[]".into())?,
+        Some(sealed) => raw(open(&cipher, &Part::Scope { run: run.id }, &sealed)?)?,
+    };
+    let code = attempt.as_ref().and_then(|attempt| attempt.fault);
+    let (mut result, mut fault) = (None, None);
+    match (code, outcome) {
+        (None, Some(sealed)) => {
+            let part = Part::Result { run: run.id, attempt: number };
+            result = Some(raw(open(&cipher, &part, &sealed)?)?);
+        }
+        (None, None) => {}
+        (Some(code), Some(sealed)) => {
+            let part = Part::Fault { run: run.id, attempt: number };
+            fault = Some(Fault::new(code, open(&cipher, &part, &sealed)?));
+        }
+        (Some(FaultCode::Lost), None) => {
+            let message = format!(
+                "the host stopped while attempt {number} was under way; its effects may be partial"
+            );
+            fault = Some(Fault::new(FaultCode::Lost, message));
+        }
+        (Some(code), None) => fault = Some(Fault::new(code, code.meaning())),
+    }
+    // A lost attempt that was queued again says nothing about the run.
+    let fault = fault.filter(|_| run.state == State::Failed);
+    let attempt = attempt.as_ref();
+    Ok(RunView {
+        id: run.id,
+        analysis: run.analysis,
+        module: run.module.to_string(),
+        version: run.version,
+        state: run.state,
+        cause: run.cause,
+        scope,
+        environment: attempt.map(|attempt| attempt.environment.clone()).unwrap_or_default(),
+        created_at: run.created_at,
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        duration_us: attempt.and_then(|attempt| attempt.duration_us),
+        peak_memory_bytes: attempt.and_then(|attempt| attempt.peak_memory_bytes),
+        attempts: run.attempts,
+        console_truncated: attempt.is_some_and(|attempt| attempt.console_truncated),
+        result,
+        fault,
+        console: None,
+    })
+}
+
+fn open(cipher: &PartCipher, part: &Part, sealed: &[u8]) -> Result<String, Refusal> {
+    let text = cipher.open(part, sealed)?;
+    let damaged = |_| store::Error::Damaged("sealed text is not UTF-8".into());
+    Ok(std::str::from_utf8(&text).map_err(damaged)?.to_owned())
+}
+
+fn raw(text: String) -> Result<Box<RawValue>, Refusal> {
+    let damaged = |error| store::Error::Damaged(format!("sealed JSON: {error}"));
+    Ok(RawValue::from_string(text).map_err(damaged)?)
+}
+
+/// The id of a run, of which a unique prefix is enough.
+async fn resolve(caller: &Caller, text: &str) -> Result<Id, Refusal> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let prefix = text.to_ascii_lowercase();
+    if prefix.len() < 4 || prefix.len() >= 24 || !prefix.bytes().all(|c| c.is_ascii_hexdigit()) {
+        let message = "a run is named by its id, or by 4 or more of its first characters";
+        return Err(Refusal::new(ErrorCode::NotFound, message));
+    }
+    match caller.tenant.runs_with_prefix(&prefix).await?[..] {
+        [id] => Ok(id),
+        [] => Err(not_found(store::Error::NotFound)),
+        _ => {
+            let message = format!("several runs begin with {prefix}; write more of the id");
+            Err(Refusal::invalid(message))
+        }
+    }
+}
+
+async fn readable_run(caller: &Caller, run: &Run) -> Result<(), Refusal> {
+    match caller.principal {
+        Principal::Run { id } if id == run.id => Ok(()),
+        Principal::Run { .. } => caller.require_lister(),
+        Principal::Analysis { .. } => readable(caller, run.analysis).await,
+        Principal::Local { .. } | Principal::Token { .. } => Ok(()),
+    }
+}
+
+/// An analysis may read its own runs, and those of analyses it may access.
+async fn readable(caller: &Caller, analysis: Id) -> Result<(), Refusal> {
+    if caller.principal == (Principal::Analysis { id: analysis }) {
+        return Ok(());
+    }
+    let stored = caller.tenant.analysis(analysis).await.map_err(super::analysis::not_found)?;
+    let object = Object { id: Some(analysis), tags: &stored.analysis.tags };
+    caller.require(ResourceType::Analysis, Action::Access, &object)
+}
+
+fn not_found(error: store::Error) -> Refusal {
+    match error {
+        store::Error::NotFound => Refusal::new(ErrorCode::NotFound, "Run Not Found"),
+        other => other.into(),
+    }
+}

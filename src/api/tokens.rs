@@ -1,0 +1,177 @@
+//! `/tokens`: tokens of people and services, each shown once.
+
+use axum::extract::Path;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::body::Body;
+use super::caller::Caller;
+use super::identifier;
+use super::plaintext::ShownOnce;
+use super::query::Query;
+use super::reply::{Answer, Failure, Refusal, Success};
+use crate::audit::{Entry, Event};
+use crate::auth::Role;
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::store::{self, NewToken};
+use crate::vault::{self, TokenKind};
+
+/// The longest name, in characters.
+const MAX_NAME_LENGTH: usize = 100;
+
+/// A token to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// 1 to 100 characters.
+    name: String,
+    /// `administrator`.
+    role: String,
+    /// `never`, the default, or an ISO 8601 date.
+    expire_time: Option<String>,
+}
+
+/// Another name for a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenChange {
+    /// 1 to 100 characters.
+    name: String,
+}
+
+/// What is seen of a token after it was made.
+#[derive(Serialize, ToSchema)]
+pub struct TokenView {
+    #[schema(value_type = String)]
+    id: Id,
+    name: String,
+    #[schema(value_type = String)]
+    role: Role,
+    /// Prefix and last four characters.
+    hint: String,
+    created_by: String,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    expires_at: Option<Timestamp>,
+}
+
+impl From<store::Token> for TokenView {
+    fn from(token: store::Token) -> Self {
+        let store::Token { id, name, role, hint, created_by, created_at, expires_at } = token;
+        Self { id, name, role, hint, created_by, created_at, expires_at }
+    }
+}
+
+/// A made token, in the open this once.
+#[derive(Serialize, ToSchema)]
+pub struct TokenMade {
+    #[schema(value_type = String)]
+    id: Id,
+    #[schema(value_type = String)]
+    token: ShownOnce,
+}
+
+/// Lists tokens.
+#[utoipa::path(get, path = "/tokens", tag = "tokens",
+    responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+    caller.require_administrator()?;
+    query.check_order("name,asc")?;
+    let tokens = caller.tenant.tokens(&query.filter(&["id", "name"])?, query.page()?).await?;
+    let fields = ["name", "role", "hint", "created_by", "created_at", "expires_at"];
+    Ok(Success::ok(query.select(tokens.into_iter().map(TokenView::from), &fields)))
+}
+
+/// Makes a token and shows it, once.
+#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = TokenRequest,
+    responses((status = 201, body = Success<TokenMade>), (status = "4XX", body = Failure)))]
+pub async fn create(caller: Caller, Body(new): Body<TokenRequest>) -> Answer<TokenMade> {
+    caller.require_administrator()?;
+    check_name(&new.name)?;
+    let role = new.role.parse::<Role>().map_err(|()| {
+        Refusal::invalid(format!("there is no role {:?}; there is administrator", new.role))
+    })?;
+    let expires_at = match new.expire_time.as_deref() {
+        None | Some("never") => None,
+        Some(text) => Some(expiry(text)?),
+    };
+    let now = Timestamp::now();
+    let text = vault::Token::generate(TokenKind::Profile);
+    let token = store::Token {
+        id: Id::generate(now),
+        name: new.name,
+        role,
+        hint: text.hint(),
+        created_by: caller.principal.to_string(),
+        created_at: now,
+        expires_at,
+    };
+    let id = token.id;
+    let detail = json!({"name": token.name, "role": role, "hint": token.hint});
+    let entry = Entry::new(&caller.principal, Event::TokenCreate, id, &detail);
+    let digest = caller.runner.vault().token_digest(text.as_str());
+    caller.tenant.create_token(NewToken { token, digest }, entry).await?;
+    Ok(Success::created(TokenMade { id, token: (&text).into() }))
+}
+
+/// Shows what is known about a token.
+#[utoipa::path(get, path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path)),
+    responses((status = 200, body = Success<TokenView>), (status = "4XX", body = Failure)))]
+pub async fn info(caller: Caller, Path(id): Path<String>) -> Answer<TokenView> {
+    caller.require_administrator()?;
+    Ok(Success::ok(caller.tenant.token(identifier(&id, "token")?).await?.into()))
+}
+
+/// Renames a token.
+#[utoipa::path(put, path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path)),
+    request_body = TokenChange,
+    responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
+pub async fn edit(
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(change): Body<TokenChange>,
+) -> Answer<&'static str> {
+    caller.require_administrator()?;
+    check_name(&change.name)?;
+    let id = identifier(&id, "token")?;
+    let detail = json!({"name": change.name});
+    let entry = Entry::new(&caller.principal, Event::TokenEdit, id, &detail);
+    caller.tenant.rename_token(id, change.name, entry).await?;
+    Ok(Success::ok("Successfully Updated"))
+}
+
+/// Deletes a token; it opens nothing from then on.
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path)),
+    responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
+pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static str> {
+    caller.require_administrator()?;
+    let id = identifier(&id, "token")?;
+    let entry = Entry::new(&caller.principal, Event::TokenDelete, id, &json!({}));
+    caller.tenant.delete_token(id, entry).await?;
+    Ok(Success::ok("Successfully Removed"))
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if (1..=MAX_NAME_LENGTH).contains(&name.chars().count()) {
+        return Ok(());
+    }
+    Err(Refusal::invalid(format!("a name has 1 to {MAX_NAME_LENGTH} characters")))
+}
+
+fn expiry(text: &str) -> Result<Timestamp, Refusal> {
+    let instant: jiff::Timestamp = text.parse().map_err(|_| {
+        let message = format!(
+            "expire_time is {text:?}; write `never` or a date such as 2027-01-31T08:00:00Z"
+        );
+        Refusal::invalid(message)
+    })?;
+    let expiry = Timestamp::from_millis(instant.as_millisecond());
+    if expiry <= Timestamp::now() {
+        return Err(Refusal::invalid(format!("expire_time is {text}, which has passed")));
+    }
+    Ok(expiry)
+}

@@ -1,0 +1,81 @@
+//! The audit: who did what to which resource, and which keys were granted to which attempt.
+//!
+//! Owns the form of an entry. Entries are written in the transaction of the change they tell of,
+//! and the store lets nobody edit them. An entry never holds a value.
+
+use serde_json::Value;
+
+use crate::auth::Principal;
+use crate::clock::Timestamp;
+use crate::id::Id;
+
+/// What happened, as `resource.verb`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each name is its own text with a dot")]
+pub enum Event {
+    SecretsCreate,
+    SecretsEdit,
+    SecretsDelete,
+    PolicyCreate,
+    PolicyEdit,
+    PolicyDelete,
+    AnalysisCreate,
+    AnalysisEdit,
+    AnalysisDelete,
+    AnalysisUpload,
+    AnalysisActivate,
+    AnalysisToken,
+    TokenCreate,
+    TokenEdit,
+    TokenDelete,
+    RunGrant,
+    RunDelete,
+}
+
+impl Event {
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecretsCreate => "secrets.create",
+            Self::SecretsEdit => "secrets.edit",
+            Self::SecretsDelete => "secrets.delete",
+            Self::PolicyCreate => "policy.create",
+            Self::PolicyEdit => "policy.edit",
+            Self::PolicyDelete => "policy.delete",
+            Self::AnalysisCreate => "analysis.create",
+            Self::AnalysisEdit => "analysis.edit",
+            Self::AnalysisDelete => "analysis.delete",
+            Self::AnalysisUpload => "analysis.upload",
+            Self::AnalysisActivate => "analysis.activate",
+            Self::AnalysisToken => "analysis.token",
+            Self::TokenCreate => "token.create",
+            Self::TokenEdit => "token.edit",
+            Self::TokenDelete => "token.delete",
+            Self::RunGrant => "run.grant",
+            Self::RunDelete => "run.delete",
+        }
+    }
+}
+
+/// One entry, before the store gives it its sequence number.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// Who, in the form of [`Principal`]'s text.
+    pub principal: String,
+    /// What.
+    pub event: Event,
+    /// To which resource.
+    pub resource: Id,
+    /// What else matters: the text of a JSON object without values.
+    pub detail: String,
+}
+
+impl Entry {
+    /// An entry of now.
+    pub fn new(principal: &Principal, event: Event, resource: Id, detail: &Value) -> Self {
+        let principal = principal.to_string();
+        Self { at: Timestamp::now(), principal, event, resource, detail: detail.to_string() }
+    }
+}

@@ -1,0 +1,88 @@
+//! `runner exec MODULE`: one run with nothing but what the command line gives. It opens no data
+//! directory and needs no server.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use super::Global;
+use super::exec::ExecArgs;
+use super::failure::Failure;
+use super::local;
+use super::output::Output;
+use crate::analysis::{
+    Digest, Limits, MAX_VARIABLES, Variable, VariableKind, check_variables, module,
+};
+use crate::clock::Timestamp;
+use crate::environment::{Origin, Overlay};
+use crate::fault::{ErrorCode, FaultCode};
+use crate::id::Id;
+use crate::sandbox::{CompileError, Input, Sandbox};
+
+/// Compiles the module in a bounded child process, runs it, and prints what it says.
+pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Failure> {
+    let bytes = args.module()?.ok_or_else(|| Failure::usage("no module was named"))?;
+    let given = args.environment()?;
+    let variables: Vec<_> = given
+        .into_iter()
+        .map(|given| Variable { key: given.key, value: given.value, kind: VariableKind::String })
+        .collect();
+    check_variables(&variables, MAX_VARIABLES).map_err(Failure::usage)?;
+    let scope = args.scope(&mut std::io::stdin())?;
+
+    let settings = local::config(global)?.sandbox()?;
+    let mut limits = Limits::default().within(&settings.caps);
+    if let Some(timeout) = args.timeout {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        limits.wall_time_ms = millis.min(settings.caps.wall_time_ms);
+    }
+    let form = module::inspect(&bytes)
+        .map_err(|error| Failure::refused(ErrorCode::InvalidModule, error))?;
+    let settings = crate::sandbox::Settings { guests: 1, artefacts: None, ..settings };
+    let ours = |error: &dyn std::fmt::Display| Failure::refused(ErrorCode::InternalError, error);
+    let sandbox = Sandbox::new(settings, None).map_err(|error| ours(&error))?;
+    let program =
+        sandbox.compile(&Digest::of(&bytes), form, bytes).await.map_err(|error| match error {
+            CompileError::Host(error) => ours(&error),
+            error => Failure::refused(ErrorCode::InvalidModule, error),
+        })?;
+
+    let size = variables.iter().map(|variable| variable.key.len() + variable.value.len()).sum();
+    let mut overlay = Overlay::with_capacity(variables.len(), size);
+    for variable in &variables {
+        overlay.add(&variable.key, &variable.value, Origin::Variable);
+    }
+    let environment =
+        overlay.settle().map_err(|error| Failure::faulted(FaultCode::EnvironmentLimit, error))?;
+    let now = Timestamp::now();
+    let (live, mut lines) = mpsc::unbounded_channel();
+    let input = Input {
+        analysis: Id::generate(now),
+        run: Id::generate(now),
+        token: Zeroizing::default(),
+        environment: Arc::new(environment),
+        scope: scope.map_or_else(|| "[]".into(), |scope| scope.get().to_owned()),
+        live: Some(live),
+    };
+    let printing = tokio::spawn(async move {
+        let mut output = Output::standard(false);
+        while let Some(line) = lines.recv().await {
+            output.note(line.text);
+        }
+    });
+    let outcome = sandbox.run(&program, input, &limits).await;
+    // It ends with the sending side; every line is out before the result is.
+    let _ = printing.await;
+    match outcome.ending {
+        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(Some(result)) => {
+            let result =
+                serde_json::value::RawValue::from_string(result).map_err(|error| ours(&error))?;
+            Output::standard(global.json).json(&result)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(fault) => Err(Failure::faulted(fault.code, fault.message)),
+    }
+}

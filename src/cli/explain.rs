@@ -1,0 +1,123 @@
+//! `runner explain`: what an analysis may see, and which rule says so.
+
+use serde::Deserialize;
+
+use super::Session;
+use super::failure::Failure;
+use super::resolve::ANALYSIS;
+
+/// Which analysis, and perhaps which key.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  runner explain invoices
+  runner explain invoices --key API_KEY
+
+A key is granted, refused, or overridden by a variable of the same key. No value is shown, and no
+secret is opened to answer.")]
+pub struct ExplainArgs {
+    /// Name or id of the analysis
+    #[arg(value_name = "ANALYSIS")]
+    analysis: String,
+    /// Only this key
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Explanation {
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+    decision: String,
+    origin: Option<String>,
+    version: Option<u64>,
+    policy: Option<Policy>,
+    permission: Option<u64>,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Policy {
+    id: String,
+    name: Option<String>,
+}
+
+/// Asks and prints one line per key.
+pub async fn explain(args: ExplainArgs, session: &mut Session) -> Result<(), Failure> {
+    let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
+    let mut at = format!("{}/explain", ANALYSIS.at(id));
+    if let Some(key) = &args.key {
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair("key", key).finish();
+        at = format!("{at}?{query}");
+    }
+    let answer = session.client.get(&at).await?;
+    session.output.answer(&answer, |output, explanation: Explanation| {
+        if explanation.keys.is_empty() {
+            output.note("there are no secrets and no variables");
+        }
+        let rows = explanation.keys.into_iter().map(row).collect();
+        output.table(&["KEY", "DECISION", "ORIGIN", "RULE", "REASON"], rows)
+    })
+}
+
+fn row(key: Key) -> Vec<String> {
+    let origin = match (key.origin, key.version) {
+        (Some(origin), Some(version)) if origin == "secret" => format!("{origin} v{version}"),
+        (origin, _) => origin.unwrap_or_default(),
+    };
+    let rule = key.policy.map(|policy| {
+        let name = policy.name.unwrap_or(policy.id);
+        match key.permission {
+            Some(permission) => format!("{name} #{permission}"),
+            None => name,
+        }
+    });
+    vec![key.key, key.decision, origin, rule.unwrap_or_else(|| "none".to_owned()), key.reason]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::cli::fake::Fake;
+
+    const ID: &str = "0123456789abcdef01234567";
+
+    #[tokio::test]
+    async fn each_key_is_one_line_with_the_rule_that_spoke() {
+        let keys = json!([
+            {"key": "A", "decision": "granted", "origin": "secret", "secret": ID, "version": 3,
+             "policy": {"id": ID, "name": "billing"}, "permission": 0, "effect": "allow",
+             "reason": "allowed by tag"},
+            {"key": "B", "decision": "refused", "reason": "no policy allows it"},
+            {"key": "C", "decision": "overridden", "origin": "variable", "reason": "a variable"},
+        ]);
+        let explanation = json!({"analysis": {"id": ID, "name": "x"}, "keys": keys});
+        let at = format!("/analysis/{ID}/explain");
+        let fake = Fake::new().answer("GET", &at, explanation);
+        let ended = fake.command(&["explain", ID, "--key", "A&B"]).await;
+        assert_eq!(
+            ended.stdout,
+            "KEY  DECISION    ORIGIN     RULE        REASON\n\
+             A    granted     secret v3  billing #0  allowed by tag\n\
+             B    refused                none        no policy allows it\n\
+             C    overridden  variable   none        a variable\n"
+        );
+        assert_eq!(fake.requests()[0].query, [("key".into(), "A&B".into())]);
+    }
+
+    #[tokio::test]
+    async fn nothing_to_explain_is_said_on_stderr() {
+        let at = format!("/analysis/{ID}/explain");
+        let fake = Fake::new().answer("GET", &at, json!({"keys": []}));
+        let ended = fake.command(&["explain", ID]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
+        assert!(ended.stderr.contains("no secrets"));
+    }
+}

@@ -1,0 +1,387 @@
+//! The command line.
+//!
+//! Owns what can be typed, what is printed, and the exit codes. Every command but `serve`,
+//! `config` and an `exec` of a bare module is a client of the HTTP API, over [`Client`]; it knows
+//! neither the store nor the sandbox.
+
+mod analysis;
+mod client;
+mod config;
+mod env_file;
+mod exec;
+mod exec_plain;
+mod explain;
+mod failure;
+mod input;
+mod local;
+mod module;
+mod output;
+mod policy;
+mod resolve;
+mod run;
+mod secret;
+mod serve;
+mod token;
+mod transport;
+mod variable;
+
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod input_tests;
+#[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
+mod run_tests;
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use rustix::fs::Mode;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior, umask};
+use zeroize::Zeroizing;
+
+use crate::fault::ErrorCode;
+use crate::{sandbox, telemetry};
+
+pub use client::{Answer, Body, Client, Query};
+pub use exec::ExecArgs;
+pub use failure::Failure;
+pub use input::{Assignment, Json};
+pub use output::Output;
+
+/// Runs analyses with exactly the secrets that policies let each of them see
+///
+/// An analysis is a small program compiled to WebAssembly. A secret is a key, a value and tags. A
+/// policy says which analyses may access the secrets of which tags; what none allows stays hidden.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, propagate_version = false, arg_required_else_help = true)]
+#[command(max_term_width = 100, after_long_help = EXAMPLES)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  runner secret create API_KEY --tag team=billing       asks for the value without showing it
+  runner analysis create invoices --module invoices.wasm
+  runner policy grant invoices --tag team=billing
+  runner run start invoices --scope '{\"month\": 7}'
+  runner explain invoices
+
+Without --server, commands work on the data directory of this machine, through the `runner serve`
+that holds it or by themselves. With --server they ask a server, with the token in RUNNER_TOKEN.
+
+Data goes to stdout, everything else to stderr.
+Exit codes: 0 done, 1 the analysis failed, 2 wrong command line, 3 refused, 4 not authorised,
+5 store or keys unreadable, 6 server unreachable, 70 a fault of the runner.";
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Data directory [default: $XDG_DATA_HOME/runner]
+    #[arg(long, global = true, value_name = "DIR", env = "RUNNER_DATA", hide_env_values = true)]
+    pub data: Option<PathBuf>,
+    /// Ask the runner at this address, with the token in RUNNER_TOKEN
+    #[arg(long, global = true, value_name = "URL", env = "RUNNER_SERVER", hide_env_values = true)]
+    pub server: Option<String>,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// File with the root key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
+    /// Settings file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Allow plain HTTP beyond this machine: tokens and values travel in the open
+    #[arg(long, global = true)]
+    pub insecure_http: bool,
+}
+
+impl Global {
+    /// The token in `RUNNER_TOKEN`. There is no flag for it: arguments are seen by everyone.
+    pub fn token() -> Option<Zeroizing<String>> {
+        let token = std::env::var("RUNNER_TOKEN").map(Zeroizing::new).ok()?;
+        (!token.trim().is_empty()).then_some(token)
+    }
+}
+
+/// What the runner can be told to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Serve the HTTP API and execute queued runs
+    Serve(ServeArgs),
+    /// Run a module once, by itself or as an analysis, and print its result
+    Exec(ExecArgs),
+    /// What is a request to the API.
+    #[command(flatten)]
+    Api(ApiCommand),
+    /// Show each setting, its value and where it comes from
+    Config,
+    /// Compile a module from stdin: the bounded child process of an upload
+    #[command(hide = true)]
+    Compile,
+}
+
+/// The commands that are clients of the API.
+#[derive(Debug, clap::Subcommand)]
+pub enum ApiCommand {
+    /// Show what an analysis may see, key by key, and why
+    Explain(explain::ExplainArgs),
+    /// Keep keys and values that only policies hand out
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Keep analyses, their modules and their variables
+    #[command(subcommand)]
+    Analysis(analysis::AnalysisCommand),
+    /// Say which analyses may access which secrets
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Start runs and look at them
+    #[command(subcommand)]
+    Run(run::RunCommand),
+    /// Keep the tokens that people and programs use the API with
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// `exec --analysis`: hand over a [`Command::Exec`] that names an analysis.
+    #[command(skip)]
+    Exec(ExecArgs),
+}
+
+/// How to serve.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  runner serve
+  runner serve --listen 127.0.0.1:9000 --data /var/lib/runner
+
+No token is made. `runner token create --role administrator` prints one.")]
+pub struct ServeArgs {
+    /// Address to listen on; one that other machines reach needs --insecure-http
+    /// [default: 127.0.0.1:8888]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// What a command works with.
+pub struct Session {
+    /// The way to the API.
+    pub client: Client,
+    /// Where it prints.
+    pub output: Output,
+    /// Where it reads what is piped in.
+    pub stdin: Box<dyn Read + Send>,
+}
+
+/// The whole command: reads the arguments, does what they say, and answers how to end.
+pub fn main() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    // What the sandbox opens of this process, it must open before that is forbidden.
+    sandbox::prepare();
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("warning: this process can be dumped to disk with what it decrypts: {error}");
+    }
+    // What this process makes is for its user alone.
+    umask(Mode::RWXU.complement());
+    if matches!(cli.command, Command::Compile) {
+        return sandbox::compile_child();
+    }
+    telemetry::start(if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(dispatch(cli)),
+        Err(error) => finish(Err(Failure::refused(
+            ErrorCode::InternalError,
+            format_args!("the runner's threads do not start: {error}"),
+        ))),
+    }
+}
+
+async fn dispatch(Cli { global, command }: Cli) -> ExitCode {
+    match command {
+        Command::Serve(args) => finish(serve::serve(args, &global).await),
+        Command::Config => finish(config::show(&global)),
+        Command::Exec(args) if args.analysis.is_none() => {
+            finish(exec_plain::exec_plain(&args, &global).await)
+        }
+        Command::Exec(args) => ask(&global, ApiCommand::Exec(args)).await,
+        Command::Api(command) => ask(&global, command).await,
+        // Answered before there were threads.
+        Command::Compile => ExitCode::SUCCESS,
+    }
+}
+
+/// Does a command of the API, on this machine or on a server.
+async fn ask(global: &Global, command: ApiCommand) -> ExitCode {
+    let works = matches!(&command, ApiCommand::Run(command) if command.waits());
+    let mut opened = None;
+    let code =
+        run(global, command, async |global| local::connect(global, works, &mut opened).await).await;
+    if let Some(opened) = opened {
+        opened.close(DRAIN).await;
+    }
+    code
+}
+
+/// How long a command that waited for one run lets others end that it also began.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Reads the process's arguments.
+///
+/// Asking for help or for the version, and a command line that cannot be read, end here: the
+/// text is printed, and the code is what the process ends with.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        // Whoever closed the stream does not want the text.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+/// Does `command` over the client that `connect` makes, prints, and says how to end.
+pub async fn run(
+    global: &Global,
+    command: ApiCommand,
+    connect: impl AsyncFnOnce(&Global) -> Result<Client, Failure>,
+) -> ExitCode {
+    let output = Output::standard(global.json);
+    let client = match connect(global).await {
+        Ok(client) => client,
+        Err(failure) => return finish(Err(failure)),
+    };
+    let mut session = Session { client, output, stdin: Box::new(std::io::stdin()) };
+    finish(execute(command, &mut session).await.map(|()| ExitCode::SUCCESS))
+}
+
+/// Prints a failure on stderr and gives its exit code.
+pub fn finish(outcome: Result<ExitCode, Failure>) -> ExitCode {
+    outcome.unwrap_or_else(|failure| {
+        failure.print(&mut std::io::stderr());
+        failure.exit_code()
+    })
+}
+
+async fn execute(command: ApiCommand, session: &mut Session) -> Result<(), Failure> {
+    match command {
+        ApiCommand::Explain(args) => explain::explain(args, session).await,
+        ApiCommand::Secret(command) => command.execute(session).await,
+        ApiCommand::Analysis(command) => command.execute(session).await,
+        ApiCommand::Policy(command) => command.execute(session).await,
+        ApiCommand::Run(command) => command.execute(session).await,
+        ApiCommand::Token(command) => command.execute(session).await,
+        ApiCommand::Exec(args) => exec::exec_in_analysis(args, session).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn walk(command: &clap::Command, path: &str, visit: &mut dyn FnMut(&str, &clap::Command)) {
+        let path = format!("{path} {}", command.get_name());
+        visit(&path, command);
+        for sub in command.get_subcommands() {
+            walk(sub, &path, visit);
+        }
+    }
+
+    #[test]
+    fn the_tree_is_sound_and_every_word_of_it_is_explained() {
+        Cli::command().debug_assert();
+        let mut root = Cli::command();
+        root.build();
+        walk(&root, "", &mut |path, command| {
+            assert!(command.get_about().is_some(), "{path} has no text");
+            for arg in command.get_arguments() {
+                let text = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!text.is_empty(), "{path} {} has no text", arg.get_id());
+            }
+        });
+    }
+
+    #[test]
+    fn no_argument_takes_a_secret_value_or_a_token() {
+        let takes_a_value = |command: &clap::Command| -> Vec<String> {
+            let args = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+            args.map(|arg| arg.get_id().to_string()).collect()
+        };
+        let allowed = [
+            "key",
+            "tags",
+            "set",
+            "unset",
+            "secret",
+            "value_file",
+            "data",
+            "server",
+            "root_key",
+            "config",
+        ];
+        let mut root = Cli::command();
+        root.build();
+        walk(&root, "", &mut |path, command| {
+            for id in takes_a_value(command) {
+                let secret = path.contains(" secret ") && !path.contains(" help");
+                assert!(!secret || allowed.contains(&id.as_str()), "{path} takes {id}");
+                let of_tokens = path.contains(" runner token");
+                assert!(of_tokens || !id.contains("token"), "{path} takes {id}");
+            }
+        });
+    }
+
+    #[test]
+    fn nouns_are_singular_and_have_the_same_verbs() {
+        let root = Cli::command();
+        for noun in ["secret", "analysis", "policy", "token"] {
+            let command = root.find_subcommand(noun).expect(noun);
+            for verb in ["create", "list", "show", "edit", "delete"] {
+                assert!(command.find_subcommand(verb).is_some(), "{noun} {verb}");
+            }
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_after_the_command() {
+        for line in ["runner --json secret list", "runner secret list --json"] {
+            assert!(Cli::try_parse_from(line.split(' ')).unwrap().global.json, "{line}");
+        }
+        let serve = Cli::try_parse_from("runner serve --insecure-http".split(' ')).unwrap();
+        assert!(serve.global.insecure_http);
+        let Command::Serve(args) = serve.command else { panic!("{:?}", serve.command) };
+        assert_eq!(args.listen, None);
+    }
+
+    #[test]
+    fn a_wrong_command_line_ends_with_2() {
+        for line in [
+            "",
+            "fly",
+            "secret",
+            "secret create",
+            "exec",
+            "exec --env A=b",
+            "secret show",
+            "run start a b",
+        ] {
+            let words = ["runner"].into_iter().chain(line.split_whitespace());
+            assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

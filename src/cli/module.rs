@@ -1,0 +1,288 @@
+//! `runner analysis upload|download|versions|activate`: the modules of an analysis.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use hyper::Method;
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+use super::analysis::Name;
+use super::client::{Answer, Body, Client};
+use super::failure::Failure;
+use super::input;
+use super::output::{moment, size};
+use super::resolve::ANALYSIS;
+use crate::fault::ErrorCode;
+use crate::id::Id;
+
+/// A module to upload.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A module is a component of package runner:analysis@1.0.0, or a WASI command. What is neither is
+refused, and the version before stays the one that runs.
+
+Example:
+  runner analysis upload invoices target/wasm32-wasip2/release/invoices.wasm")]
+pub struct Upload {
+    /// Name or id of the analysis
+    #[arg(value_name = "ANALYSIS")]
+    analysis: String,
+    /// WebAssembly file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Which module to fetch.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  runner analysis download invoices --output invoices.wasm
+  runner analysis download invoices --version 2 | sha256sum")]
+pub struct Download {
+    /// Name or id of the analysis
+    #[arg(value_name = "ANALYSIS")]
+    analysis: String,
+    /// Version to fetch; the active one if left out
+    #[arg(long, value_name = "N")]
+    version: Option<u32>,
+    /// File to write; stdout if left out
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Which version shall run.
+#[derive(Debug, clap::Args)]
+pub struct Activate {
+    /// Name or id of the analysis
+    #[arg(value_name = "ANALYSIS")]
+    analysis: String,
+    /// Version, as `runner analysis versions` shows it
+    #[arg(value_name = "VERSION")]
+    version: u32,
+}
+
+/// A module as the API knows it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Uploaded {
+    version: u32,
+    digest: String,
+    form: String,
+    size: u64,
+}
+
+/// `version 2, component, 118.3 KiB`.
+impl fmt::Display for Uploaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "version {}, {}, {}", self.version, self.form, size(self.size))
+    }
+}
+
+/// Uploads the bytes of the file at `path`.
+pub async fn send(
+    client: &Client,
+    analysis: Id,
+    path: &Path,
+    bytes: Vec<u8>,
+) -> Result<Answer, Failure> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("file_name", &name).finish();
+    let at = format!("{}/upload?{query}", ANALYSIS.at(analysis));
+    client.request(Method::POST, &at, Body::Module(bytes)).await
+}
+
+/// Uploads a module.
+pub async fn upload(args: Upload, session: &mut Session) -> Result<(), Failure> {
+    let bytes = input::read_module(&args.file)?;
+    let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
+    let answer = send(&session.client, id, &args.file, bytes).await?;
+    session.output.answer(&answer, |output, uploaded: Uploaded| {
+        output.line(format_args!("analysis {} runs {uploaded}", args.analysis))
+    })
+}
+
+/// Makes an uploaded module the one that runs.
+pub async fn activate(args: Activate, session: &mut Session) -> Result<(), Failure> {
+    let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
+    let body = serde_json::json!({ "version": args.version });
+    let answer = session.client.post(&format!("{}/activate", ANALYSIS.at(id)), &body).await?;
+    session.output.answer(&answer, |output, uploaded: Uploaded| {
+        output.line(format_args!("analysis {} runs {uploaded}", args.analysis))
+    })
+}
+
+/// Lists the uploaded modules, newest first.
+pub async fn versions(args: Name, session: &mut Session) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Versions {
+        version: Option<u32>,
+        #[serde(default)]
+        versions: BTreeMap<u32, Box<serde_json::value::RawValue>>,
+    }
+    #[derive(Deserialize)]
+    struct Version {
+        file_name: Option<String>,
+        digest: String,
+        form: String,
+        size: u64,
+        created_at: Option<String>,
+        created_by: Option<String>,
+    }
+    let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
+    let answer = session.client.get(&ANALYSIS.at(id)).await?;
+    let known: Versions = answer.parse()?;
+    if session.output.is_json() {
+        return session.output.json(&known.versions);
+    }
+    let mut rows = Vec::new();
+    for (number, version) in known.versions.iter().rev() {
+        let version: Version = serde_json::from_str(version.get()).map_err(|error| {
+            let message = format!("version {number} is not in the form this one knows: {error}");
+            Failure::refused(ErrorCode::InternalError, message)
+        })?;
+        let mark = if known.version == Some(*number) { " (runs)" } else { "" };
+        rows.push(vec![
+            format!("{number}{mark}"),
+            version.form,
+            size(version.size),
+            version.file_name.unwrap_or_default(),
+            version.created_at.map(|date| moment(&date)).unwrap_or_default(),
+            version.created_by.unwrap_or_default(),
+            version.digest,
+        ]);
+    }
+    session.output.table(&["VERSION", "FORM", "SIZE", "FILE", "UPLOADED", "BY", "DIGEST"], rows)
+}
+
+/// Writes a module to a file or to stdout.
+pub async fn download(args: Download, session: &mut Session) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Link {
+        url: String,
+    }
+    if args.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(
+            Failure::usage("a module is not text for a terminal").hint("--output FILE, or a pipe")
+        );
+    }
+    let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
+    let version = args.version.map(|version| format!("?version={version}")).unwrap_or_default();
+    let answer = session.client.get(&format!("{}/download{version}", ANALYSIS.at(id))).await?;
+    let packed = session.client.download(&answer.parse::<Link>()?.url).await?;
+    let mut module = Vec::new();
+    flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut module).map_err(|error| {
+        Failure::refused(ErrorCode::InternalError, format_args!("the download is broken: {error}"))
+    })?;
+    match args.output {
+        None => session.output.bytes(&module),
+        Some(path) => {
+            std::fs::write(&path, &module)
+                .map_err(|error| Failure::file("write", &path, &error))?;
+            session.output.note(format_args!(
+                "wrote {} to {}",
+                size(module.len() as u64),
+                path.display()
+            ));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use serde_json::json;
+
+    use crate::cli::fake::Fake;
+    use crate::fault::ErrorCode;
+
+    const ID: &str = "0123456789abcdef01234567";
+
+    fn module_file() -> tempfile::NamedTempFile {
+        let mut file = tempfile::Builder::new().suffix(" &.wasm").tempfile().unwrap();
+        file.write_all(b"\0asm").unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn create_with_a_module_uploads_it_and_prints_both() {
+        let file = module_file();
+        let upload = format!("/analysis/{ID}/upload");
+        let module = json!({"version": 1, "digest": "ab", "form": "component", "size": 121_139});
+        let fake = Fake::new()
+            .answer("POST", "/analysis", json!({"id": ID, "token": "a-once"}))
+            .answer("POST", &upload, module.clone());
+        let path = file.path().to_str().unwrap();
+        let line = ["analysis", "create", "x", "--limit", "wall_time_ms=5", "--module", path];
+        let ended = fake.command(&line).await;
+        let expected =
+            format!("id      {ID}\ntoken   a-once\nmodule  version 1, component, 118.3 KiB\n");
+        assert_eq!(ended.stdout, expected, "{ended:?}");
+        let body = json!({"name": "x", "limits": {"wall_time_ms": 5}});
+        assert_eq!(fake.body("POST /analysis"), body);
+        let uploaded = fake.requests().pop().unwrap();
+        assert_eq!(uploaded.bytes, b"\0asm");
+        assert!(path.ends_with(&uploaded.query[0].1), "{uploaded:?}");
+        let mut line = line.to_vec();
+        line.push("--json");
+        let printed: serde_json::Value =
+            serde_json::from_str(&fake.command(&line).await.stdout).unwrap();
+        assert_eq!(printed, json!({"id": ID, "token": "a-once", "module": module}));
+    }
+
+    #[tokio::test]
+    async fn a_refused_module_still_shows_the_token_of_the_analysis_it_was_for() {
+        let file = module_file();
+        let fake = Fake::new()
+            .answer("POST", "/analysis", json!({"id": ID, "token": "a-once"}))
+            .refuse("POST", &format!("/analysis/{ID}/upload"), ErrorCode::InvalidModule, "no");
+        let path = file.path().to_str().unwrap();
+        let ended = fake.command(&["analysis", "create", "x", "--module", path]).await;
+        assert_eq!((ended.code, ended.stdout.contains("a-once")), (3, true));
+        assert!(ended.stderr.contains(&format!("try: runner analysis upload {ID}")), "{ended:?}");
+        let missing = ["analysis", "create", "x", "--module", "/nonexistent.wasm"];
+        let fake = Fake::new();
+        assert_eq!((fake.command(&missing).await.code, fake.lines().len()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_download_is_unpacked_to_the_file() {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(b"\0asm bytes").unwrap();
+        let url = format!("http://127.0.0.1:1/analysis/{ID}/module?version=2");
+        let fake = Fake::new()
+            .answer("GET", &format!("/analysis/{ID}/download"), json!({"url": url}))
+            .put("GET", &format!("/analysis/{ID}/module"), 200, packed.finish().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.wasm");
+        let line =
+            ["analysis", "download", ID, "--version", "2", "--output", path.to_str().unwrap()];
+        let ended = fake.command(&line).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{ended:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"\0asm bytes");
+        let fake = Fake::new()
+            .answer("GET", &format!("/analysis/{ID}/download"), json!({"url": url}))
+            .put("GET", &format!("/analysis/{ID}/module"), 200, "not gzip");
+        assert_eq!(fake.command(&line).await.code, 70);
+    }
+
+    #[tokio::test]
+    async fn versions_come_newest_first_and_say_which_one_runs() {
+        let version = |n: u32| {
+            json!({"file_name": format!("{n}.wasm"), "digest": "ab",
+            "form": "command", "size": n, "created_at": "2026-01-31T08:00:00.000Z",
+            "created_by": "token:1"})
+        };
+        let versions = json!({"2": version(2), "10": version(10)});
+        let analysis = json!({"id": ID, "name": "x", "version": 2, "versions": versions});
+        let fake = Fake::new().answer("GET", &format!("/analysis/{ID}"), analysis);
+        let ended = fake.command(&["analysis", "versions", ID]).await;
+        let firsts: Vec<_> =
+            ended.stdout.lines().map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(firsts, ["VERSION", "10", "2 (runs)"], "{ended:?}");
+    }
+}

@@ -1,0 +1,374 @@
+//! `runner run`: starting runs, waiting for them and looking at them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Session;
+use super::client::{Answer, Client, Query};
+use super::failure::Failure;
+use super::input::Json;
+use super::output::{Output, duration, moment, size};
+use super::resolve::{self, ANALYSIS};
+use crate::fault::FaultCode;
+
+/// The longest wait, in seconds, that the API offers for one answer.
+const WAIT: u64 = 50;
+
+/// A pause between two waits, should a server answer at once that the run goes on.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What can be done with runs.
+#[derive(Debug, clap::Subcommand)]
+pub enum RunCommand {
+    /// Start a run and wait for it: console to stderr, result to stdout
+    #[command(after_help = "\
+Examples:
+  runner run start invoices --scope '{\"month\": 7}'
+  runner run start invoices --scope @scope.json --detach
+
+The exit code is 0 if the run succeeded, else it says whose fault it was: 1 the analysis, 3 the
+rules, 5 the store, 70 the host. Stopping to wait does not stop the run.")]
+    Start(Start),
+    /// List runs, newest first
+    List(List),
+    /// Show a run: what it saw, how it ended, what it gave back
+    Show(Name),
+    /// Print the console of a run
+    Console(Name),
+    /// Delete the record of a finished run
+    Delete(Name),
+}
+
+impl RunCommand {
+    /// Whether the command waits for a run to end.
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Start(start) if !start.detach)
+    }
+}
+
+/// A run to start.
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    /// Name or id of the analysis
+    #[arg(value_name = "ANALYSIS")]
+    analysis: String,
+    /// Input for the analysis: JSON, a file, or - for stdin
+    #[arg(long, value_name = "JSON|@FILE|-", allow_negative_numbers = true)]
+    scope: Option<Json>,
+    /// Print the run's id and do not wait
+    #[arg(long)]
+    detach: bool,
+}
+
+/// Which runs to list.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Only runs of this analysis
+    #[arg(long, value_name = "ANALYSIS")]
+    analysis: Option<String>,
+    /// Only runs in this state
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+}
+
+/// One run.
+#[derive(Debug, clap::Args)]
+pub struct Name {
+    /// Id of the run, or its beginning
+    #[arg(value_name = "RUN")]
+    run: String,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A run as the API shows it.
+#[derive(Deserialize)]
+pub struct Run {
+    id: String,
+    analysis: Option<String>,
+    version: Option<u32>,
+    state: State,
+    cause: Option<Cause>,
+    #[serde(default)]
+    environment: Vec<Entry>,
+    created_at: Option<String>,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    duration_us: Option<u64>,
+    peak_memory_bytes: Option<u64>,
+    attempts: Option<u32>,
+    #[serde(default)]
+    console_truncated: bool,
+    scope: Option<Box<RawValue>>,
+    result: Option<Box<RawValue>>,
+    fault: Option<Fault>,
+    console: Option<Vec<Line>>,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    kind: String,
+    by: String,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    key: String,
+    origin: String,
+    version: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    #[serde(default)]
+    blame: String,
+    code: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    time: String,
+    #[serde(default)]
+    stream: String,
+    #[serde(default)]
+    level: String,
+    text: String,
+}
+
+impl Run {
+    fn is_over(&self) -> bool {
+        !matches!(self.state, State::Queued | State::Running)
+    }
+
+    /// Prints the console lines after the first `shown` on stderr; says how many there are now.
+    fn print_console(&self, shown: usize, output: &mut Output) -> usize {
+        let lines = self.console.as_deref().unwrap_or_default();
+        for line in lines.iter().skip(shown) {
+            output.note(line.text.trim_end_matches(['\r', '\n']));
+        }
+        lines.len().max(shown)
+    }
+
+    /// Prints the result on stdout; a run that did not succeed is a failure.
+    fn conclude(self, answer: &Answer, output: &mut Output) -> Result<(), Failure> {
+        if self.console_truncated {
+            output.note("(the console reached its limit and was cut)");
+        }
+        if output.is_json() {
+            output.json(answer)?;
+        } else if let Some(result) = &self.result {
+            output.json(result)?;
+        }
+        match (self.state, self.fault) {
+            (_, Some(fault)) => Err(fault.into_failure()),
+            (State::Cancelled, None) => Err(Failure::cancelled()),
+            (State::Failed, None) => {
+                Err(Failure::faulted(FaultCode::Internal, "the run failed without saying why"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Fault {
+    fn into_failure(self) -> Failure {
+        if let Ok(code) = self.code.parse() {
+            return Failure::faulted(code, self.message);
+        }
+        // A newer server may know more codes; the blame still gives the exit code.
+        let nearest = match self.blame.as_str() {
+            "analysis" => FaultCode::Error,
+            "policy" => FaultCode::Inactive,
+            "store" => FaultCode::SecretUnreadable,
+            _ => FaultCode::Internal,
+        };
+        Failure::faulted(nearest, format_args!("({}) {}", self.code, self.message))
+    }
+}
+
+/// Prints a run that is over: console to stderr, result to stdout, fault as the failure.
+pub fn report(answer: &Answer, output: &mut Output) -> Result<(), Failure> {
+    let run: Run = answer.parse()?;
+    run.print_console(0, output);
+    run.conclude(answer, output)
+}
+
+impl RunCommand {
+    /// Does it.
+    pub async fn execute(self, session: &mut Session) -> Result<(), Failure> {
+        match self {
+            Self::Start(args) => start(args, session).await,
+            Self::List(args) => list(args, session).await,
+            Self::Show(args) => show(args, session).await,
+            Self::Console(args) => console(args, session).await,
+            Self::Delete(args) => {
+                let id = resolve::run_id(&session.client, &args.run).await?;
+                let answer = session.client.delete(&format!("/runs/{id}")).await?;
+                session.output.done(&answer, format_args!("run {id} deleted"))
+            }
+        }
+    }
+}
+
+async fn start(args: Start, session: &mut Session) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Sent {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scope: Option<Box<RawValue>>,
+    }
+    #[derive(Deserialize)]
+    struct Queued {
+        run: String,
+    }
+    #[derive(Deserialize)]
+    struct Started {
+        run: Answer,
+    }
+    let scope = args.scope.map(|scope| scope.read(&mut session.stdin)).transpose()?;
+    let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
+    let at = format!("{}/run", ANALYSIS.at(id));
+    if args.detach {
+        let answer = session.client.post(&at, &Sent { scope }).await?;
+        return session.output.answer(&answer, |output, queued: Queued| output.line(queued.run));
+    }
+    let answer = session.client.post(&format!("{at}?wait={WAIT}"), &Sent { scope }).await?;
+    let (run, answer) =
+        follow(answer.parse::<Started>()?.run, &session.client, &mut session.output).await?;
+    run.conclude(&answer, &mut session.output)
+}
+
+/// Waits for the end of a run, printing its console as it grows.
+async fn follow(
+    mut answer: Answer,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(Run, Answer), Failure> {
+    let mut shown = 0;
+    loop {
+        let run: Run = answer.parse()?;
+        shown = run.print_console(shown, output);
+        if run.is_over() && run.console.is_some() {
+            return Ok((run, answer));
+        }
+        let mut at = format!("/runs/{}", run.id);
+        if !run.is_over() {
+            tokio::time::sleep(PAUSE).await;
+            at = format!("{at}?wait={WAIT}");
+        }
+        let next = client.get(&at).await;
+        answer =
+            next.map_err(|failure| failure.hint(format_args!("runner run show {}", run.id)))?;
+        if run.is_over() {
+            let run: Run = answer.parse()?;
+            run.print_console(shown, output);
+            return Ok((run, answer));
+        }
+    }
+}
+
+async fn list(args: List, session: &mut Session) -> Result<(), Failure> {
+    let mut query = Query::default();
+    if let Some(analysis) = &args.analysis {
+        let id = ANALYSIS.resolve(&session.client, analysis).await?;
+        query = query.filter("analysis", &id.to_string());
+    }
+    if let Some(state) = args.state {
+        query = query.filter("state", state.as_str());
+    }
+    let answer = session.client.list("/runs", &query, Some(args.limit)).await?;
+    session.output.answer(&answer, |output, runs: Vec<Run>| {
+        let row = |run: Run| {
+            vec![
+                run.id,
+                run.analysis.unwrap_or_default(),
+                run.fault.map_or_else(|| run.state.as_str().to_owned(), |fault| fault.code),
+                run.cause.map(|cause| cause.kind).unwrap_or_default(),
+                run.created_at.map(|date| moment(&date)).unwrap_or_default(),
+                run.duration_us.map(duration).unwrap_or_default(),
+            ]
+        };
+        let header = ["ID", "ANALYSIS", "OUTCOME", "CAUSE", "CREATED", "TOOK"];
+        output.table(&header, runs.into_iter().map(row).collect())
+    })
+}
+
+async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
+    let answer = resolve::run(&session.client, &args.run).await?;
+    session.output.answer(&answer, |output, run: Run| {
+        let json = |value: Option<Box<RawValue>>| value.map(|value| value.get().to_owned());
+        let entry = |entry: Entry| match entry.version {
+            Some(version) => format!("{} ({} v{version})", entry.key, entry.origin),
+            None => format!("{} ({})", entry.key, entry.origin),
+        };
+        let environment: Vec<_> = run.environment.into_iter().map(entry).collect();
+        output.fields(vec![
+            ("id", Some(run.id)),
+            ("analysis", run.analysis),
+            ("version", run.version.map(|version| version.to_string())),
+            ("state", Some(run.state.as_str().to_owned())),
+            ("fault", run.fault.map(|fault| format!("{}: {}", fault.code, fault.message))),
+            ("cause", run.cause.map(|cause| format!("{} by {}", cause.kind, cause.by))),
+            ("environment", Some(environment.join(", ")).filter(|keys| !keys.is_empty())),
+            ("scope", json(run.scope)),
+            ("result", json(run.result)),
+            ("attempts", run.attempts.map(|attempts| attempts.to_string())),
+            ("created", run.created_at.map(|date| moment(&date))),
+            ("started", run.started_at.map(|date| moment(&date))),
+            ("finished", run.finished_at.map(|date| moment(&date))),
+            ("took", run.duration_us.map(duration)),
+            ("peak memory", run.peak_memory_bytes.map(size)),
+        ])
+    })
+}
+
+async fn console(args: Name, session: &mut Session) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Raw {
+        console: Option<Answer>,
+    }
+    let answer = resolve::run(&session.client, &args.run).await?;
+    let output = &mut session.output;
+    if output.is_json() {
+        return match answer.parse::<Raw>()?.console {
+            Some(console) => output.json(&console),
+            None => output.json(&[(); 0]),
+        };
+    }
+    let run: Run = answer.parse()?;
+    for line in run.console.iter().flatten() {
+        let text = line.text.trim_end_matches(['\r', '\n']);
+        output.line(format_args!("{} {:<7} {:<5} {text}", line.time, line.stream, line.level))?;
+    }
+    if run.console_truncated {
+        output.note("(the console reached its limit and was cut)");
+    }
+    Ok(())
+}

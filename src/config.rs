@@ -1,0 +1,402 @@
+//! Settings: defaults, then `runner.toml`, then `RUNNER_*` variables, then flags.
+//!
+//! Owns the one list of settings, where each value came from, and their conversion into what the
+//! modules take. It opens nothing.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::analysis::{Limits, MAX_VARIABLES};
+use crate::pipeline;
+use crate::sandbox;
+use crate::vault::{DEFAULT_VALUE_CAP, MAX_VALUE_CAP};
+
+/// One setting: its name in `runner.toml`, and what it is for. Its variable is `RUNNER_` and the
+/// name in capitals.
+pub struct Setting {
+    /// The name.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+/// Every setting.
+pub const SETTINGS: &[Setting] = &[
+    Setting { name: "data", about: "data directory" },
+    Setting { name: "root_key", about: "file with the root key, outside of the data directory" },
+    Setting { name: "listen", about: "address of the HTTP API" },
+    Setting { name: "drain_seconds", about: "time that running guests get when serve stops" },
+    Setting { name: "guests", about: "guests that run at the same time" },
+    Setting { name: "memory_budget_bytes", about: "memory of all guests together" },
+    Setting { name: "wall_time_cap_ms", about: "cap on an analysis's wall time" },
+    Setting { name: "memory_cap_bytes", about: "cap on an analysis's memory" },
+    Setting { name: "console_cap_bytes", about: "cap on the console text of a run" },
+    Setting { name: "result_cap_bytes", about: "cap on the result of a run" },
+    Setting { name: "module_cap_bytes", about: "cap on an uploaded module" },
+    Setting { name: "compile_seconds", about: "processor time and wall time of a compilation" },
+    Setting { name: "compile_memory_bytes", about: "address space of a compilation" },
+    Setting { name: "secret_value_cap", about: "longest secret value, in characters" },
+    Setting { name: "max_variables", about: "most variables of one analysis" },
+];
+
+/// Where a setting's value came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The settings file.
+    File(PathBuf),
+    /// A variable of the process.
+    Variable(String),
+    /// A flag of the command line.
+    Flag,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings file cannot be read.
+    #[error("the settings file {path} cannot be read: {error}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The settings file is not TOML.
+    #[error("the settings file {path} is not TOML: {message}")]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser says.
+        message: String,
+    },
+    /// A name in the file is not a setting.
+    #[error("the settings file {path} has the unknown setting {name:?}; `runner config` lists all")]
+    Unknown {
+        /// Which file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A value does not fit its setting.
+    #[error("the setting {name} (from: {origin}) is {value:?}; it must be {expected}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// Where the value came from.
+        origin: Origin,
+        /// The value.
+        value: String,
+        /// What would fit.
+        expected: String,
+    },
+    /// There is no home directory to put defaults in.
+    #[error("{0} is not known: set HOME, or give the path")]
+    NoHome(&'static str),
+    /// The root key would lie beside what it protects.
+    #[error("the root key {0} lies inside the data directory; keep it elsewhere")]
+    RootKeyInside(PathBuf),
+}
+
+/// Settings given as flags.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--root-key`.
+    pub root_key: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+}
+
+/// All settings, each with its origin.
+pub struct Config {
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Config {
+    /// Gathers the settings of this process.
+    pub fn load(flags: &Flags) -> Result<Self, Error> {
+        Self::gather(flags, &|name| env::var(name).ok())
+    }
+
+    fn gather(flags: &Flags, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let mut config = Self { values: defaults(variable) };
+        config.read_file(flags, variable)?;
+        for setting in SETTINGS {
+            let name = format!("RUNNER_{}", setting.name.to_uppercase());
+            if let Some(value) = variable(&name).filter(|value| !value.is_empty()) {
+                config.values.insert(setting.name, (value, Origin::Variable(name)));
+            }
+        }
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let given = [
+            ("data", path(&flags.data)),
+            ("root_key", path(&flags.root_key)),
+            ("listen", flags.listen.map(|address| address.to_string())),
+        ];
+        for (name, value) in given {
+            if let Some(value) = value {
+                config.values.insert(name, (value, Origin::Flag));
+            }
+        }
+        // Wrong values are told at once, whichever command it is.
+        config.pipeline()?;
+        config.listen()?;
+        config.drain()?;
+        Ok(config)
+    }
+
+    fn read_file(
+        &mut self,
+        flags: &Flags,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), Error> {
+        let named = flags.config.clone().or_else(|| variable("RUNNER_CONFIG").map(PathBuf::from));
+        let path = match &named {
+            Some(path) => path.clone(),
+            None => match config_folder(variable) {
+                Some(folder) => folder.join("runner.toml"),
+                None => return Ok(()),
+            },
+        };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
+                return Ok(());
+            }
+            Err(error) => return Err(Error::File { path, error }),
+        };
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| Error::Syntax {
+            path: path.clone(),
+            message: error.message().to_owned(),
+        })?;
+        for (name, value) in table {
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+                return Err(Error::Unknown { path, name });
+            };
+            let value = match value {
+                toml::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            self.values.insert(setting.name, (value, Origin::File(path.clone())));
+        }
+        Ok(())
+    }
+
+    /// Each setting with its value and the value's origin; a setting without value is left out.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Setting, &str, &Origin)> {
+        SETTINGS.iter().filter_map(|setting| {
+            let (value, origin) = self.values.get(setting.name)?;
+            Some((setting, value.as_str(), origin))
+        })
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> Result<PathBuf, Error> {
+        self.path("data")
+    }
+
+    /// The address of the HTTP API.
+    pub fn listen(&self) -> Result<SocketAddr, Error> {
+        self.parse("listen", "an address and a port such as 127.0.0.1:8888", |_| true)
+    }
+
+    /// The time that running guests get when `serve` stops.
+    pub fn drain(&self) -> Result<Duration, Error> {
+        self.number("drain_seconds", 0, 86_400).map(Duration::from_secs)
+    }
+
+    /// The sandbox's settings, without a folder for artefacts.
+    pub fn sandbox(&self) -> Result<sandbox::Settings, Error> {
+        let compile = Duration::from_secs(self.number("compile_seconds", 1, 3_600)?);
+        Ok(sandbox::Settings {
+            guests: usize::try_from(self.number("guests", 1, 4_096)?).unwrap_or(usize::MAX),
+            memory_budget_bytes: self.number("memory_budget_bytes", 1 << 20, u64::MAX)?,
+            caps: Limits {
+                wall_time_ms: self.number("wall_time_cap_ms", 1, 7 * 86_400_000)?,
+                memory_bytes: self.number("memory_cap_bytes", 1 << 16, 4 << 30)?,
+                console_bytes: self.number("console_cap_bytes", 1, 1 << 30)?,
+                result_bytes: self.number("result_cap_bytes", 1, 1 << 30)?,
+                module_bytes: self.number("module_cap_bytes", 1, 1 << 30)?,
+            },
+            compile: sandbox::CompileBounds {
+                cpu: compile,
+                wall: compile,
+                memory_bytes: self.number("compile_memory_bytes", 1 << 28, u64::MAX)?,
+            },
+            ..sandbox::Settings::default()
+        })
+    }
+
+    /// The settings of everything together.
+    pub fn pipeline(&self) -> Result<pipeline::Settings, Error> {
+        let (data, root_key) = (self.data()?, self.path("root_key")?);
+        if root_key.starts_with(&data) {
+            return Err(Error::RootKeyInside(root_key));
+        }
+        let cap = self.number("secret_value_cap", 1, MAX_VALUE_CAP.into())?;
+        let variables = self.number("max_variables", 1, 1_000)?;
+        Ok(pipeline::Settings {
+            data,
+            root_key,
+            sandbox: self.sandbox()?,
+            secret_value_cap: u32::try_from(cap).unwrap_or(MAX_VALUE_CAP),
+            max_variables: usize::try_from(variables).unwrap_or(MAX_VARIABLES),
+        })
+    }
+
+    fn path(&self, name: &'static str) -> Result<PathBuf, Error> {
+        let (value, _) = self.values.get(name).ok_or(Error::NoHome(name))?;
+        std::path::absolute(value).map_err(|error| Error::File { path: value.into(), error })
+    }
+
+    fn number(&self, name: &'static str, least: u64, most: u64) -> Result<u64, Error> {
+        let expected = match most {
+            u64::MAX => format!("a whole number of at least {least}"),
+            _ => format!("a whole number from {least} to {most}"),
+        };
+        self.parse(name, &expected, |number| (least..=most).contains(number))
+    }
+
+    fn parse<T: std::str::FromStr>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        fits: impl Fn(&T) -> bool,
+    ) -> Result<T, Error> {
+        let (value, origin) = self.values.get(name).ok_or(Error::NoHome(name))?;
+        value.parse().ok().filter(fits).ok_or_else(|| Error::Value {
+            name,
+            origin: origin.clone(),
+            value: value.clone(),
+            expected: expected.into(),
+        })
+    }
+}
+
+fn defaults(variable: &dyn Fn(&str) -> Option<String>) -> BTreeMap<&'static str, (String, Origin)> {
+    let compile = sandbox::CompileBounds::default();
+    let paths = [
+        ("data", folder(variable, "XDG_DATA_HOME", ".local/share")),
+        ("root_key", config_folder(variable).map(|folder| folder.join("root.key"))),
+    ];
+    let mut values: Vec<(&'static str, String)> = vec![
+        ("listen", "127.0.0.1:8888".into()),
+        ("drain_seconds", "10".into()),
+        ("guests", "64".into()),
+        ("memory_budget_bytes", memory_budget().to_string()),
+        ("wall_time_cap_ms", 900_000.to_string()),
+        ("memory_cap_bytes", (1_u64 << 30).to_string()),
+        ("console_cap_bytes", (8 << 20).to_string()),
+        ("result_cap_bytes", (8 << 20).to_string()),
+        ("module_cap_bytes", (64 << 20).to_string()),
+        ("compile_seconds", compile.cpu.as_secs().to_string()),
+        ("compile_memory_bytes", compile.memory_bytes.to_string()),
+        ("secret_value_cap", DEFAULT_VALUE_CAP.to_string()),
+        ("max_variables", MAX_VARIABLES.to_string()),
+    ];
+    for (name, path) in paths {
+        values.extend(path.map(|path| (name, path.display().to_string())));
+    }
+    values.into_iter().map(|(name, value)| (name, (value, Origin::Default))).collect()
+}
+
+/// Half of the machine's memory, or 2 GiB where that is not known.
+fn memory_budget() -> u64 {
+    let total = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    total.map_or(2 << 30, |kib| kib * 1024 / 2)
+}
+
+fn config_folder(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    folder(variable, "XDG_CONFIG_HOME", ".config")
+}
+
+/// The runner's own folder below an XDG base folder.
+fn folder(
+    variable: &dyn Fn(&str) -> Option<String>,
+    name: &str,
+    below_home: &str,
+) -> Option<PathBuf> {
+    let set = |name: &str| variable(name).filter(|path| Path::new(path).is_absolute());
+    let base = set(name).map(PathBuf::from);
+    let base = base.or_else(|| Some(Path::new(&set("HOME")?).join(below_home)));
+    Some(base?.join("runner"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(name: &str) -> Option<String> {
+        (name == "HOME").then(|| "/home/ada".into())
+    }
+
+    #[test]
+    fn flags_beat_variables_which_beat_the_file_which_beats_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runner.toml");
+        fs::write(&file, "guests = 3\nlisten = \"127.0.0.1:1\"\ndata = \"/from/file\"\n").unwrap();
+        let mut flags = Flags { config: Some(file.clone()), ..Flags::default() };
+        flags.data = Some("/from/flag".into());
+        let variable = |name: &str| match name {
+            "RUNNER_DATA" | "RUNNER_LISTEN" => Some("127.0.0.1:2".to_owned()),
+            _ => home(name),
+        };
+        let config = Config::gather(&flags, &variable).unwrap();
+        assert_eq!(config.data().unwrap(), Path::new("/from/flag"));
+        assert_eq!(config.listen().unwrap().port(), 2);
+        assert_eq!(config.sandbox().unwrap().guests, 3);
+        let origins: Vec<_> = config.iter().map(|(s, _, o)| (s.name, o.clone())).collect();
+        assert!(origins.contains(&("guests", Origin::File(file))));
+        assert!(origins.contains(&("listen", Origin::Variable("RUNNER_LISTEN".into()))));
+        assert!(origins.contains(&("data", Origin::Flag)));
+        assert!(origins.contains(&("max_variables", Origin::Default)));
+        assert_eq!(origins.len(), SETTINGS.len());
+    }
+
+    #[test]
+    fn unknown_names_and_wrong_values_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runner.toml");
+        let refused = |text: &str| {
+            fs::write(&file, text).unwrap();
+            let flags = Flags { config: Some(file.clone()), ..Flags::default() };
+            Config::gather(&flags, &home).err().unwrap().to_string()
+        };
+        assert!(refused("gusets = 3").contains("unknown setting \"gusets\""));
+        assert!(refused("guests = 0").contains("from 1 to 4096"));
+        assert!(refused("guests = ").contains("not TOML"));
+        assert!(refused("listen = \"here\"").contains("an address and a port"));
+        assert!(refused("root_key = \"/home/ada/.local/share/runner/key\"").contains("inside"));
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let flags = Flags { config: Some("/nowhere/runner.toml".into()), ..Flags::default() };
+        assert!(matches!(Config::gather(&flags, &home), Err(Error::File { .. })));
+        assert!(Config::gather(&Flags::default(), &home).is_ok());
+    }
+}

@@ -1,0 +1,315 @@
+//! Finding values in a text that comes in pieces.
+//!
+//! Owns the search: which places are looked at, which partial matches live on, and up to where
+//! the text is settled. What it finds does not depend on how the text was cut. It changes no text.
+
+use std::ops::Range;
+
+use memchr::{memchr3, memchr3_iter};
+
+use super::encodings::{Escape, Form, Verdict};
+use super::patterns::{Patterns, fingerprint};
+
+/// A comparison that failed this deep is remembered, so that the next one begins there.
+const DEEP: usize = 16;
+
+/// A value found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    /// Where it begins.
+    pub(super) start: usize,
+    /// Where the text after it begins.
+    pub(super) end: usize,
+    /// The entry whose value it is.
+    pub(super) entry: u32,
+}
+
+/// Text from the first unsettled byte on.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    /// What to look for.
+    pub(super) patterns: &'a Patterns,
+    /// The bytes.
+    pub(super) bytes: &'a [u8],
+    /// Whether no more text comes.
+    pub(super) last: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Spelling {
+    Plain(Form),
+    Escaped(Escape),
+}
+
+/// A comparison under way.
+#[derive(Clone, Copy)]
+struct Candidate {
+    value: usize,
+    spelling: Spelling,
+    /// Where the value's spelling begins.
+    start: usize,
+    /// Plain: where its wholly determined part begins. Escaped: the next unit.
+    at: usize,
+    /// How many units, or bytes, agree.
+    known: usize,
+}
+
+/// The search's state between two pieces of text. Positions count from the first unsettled byte.
+#[derive(Default)]
+pub(super) struct Matcher {
+    live: Vec<Candidate>,
+    found: Vec<Span>,
+    /// Every earlier place was looked at for plain spellings.
+    looked: usize,
+    /// Every earlier place was looked at for spellings that open with an escape.
+    unescaped: usize,
+    /// A stretch without escapes, up to the next one or the end of the text.
+    literal: Option<Range<usize>>,
+    /// For each value and form, the unit at which the last deep comparison failed.
+    misses: Vec<u32>,
+}
+
+/// All values in a complete text, in order.
+pub(super) fn spans(patterns: &Patterns, bytes: &[u8]) -> Vec<Span> {
+    let mut matcher = Matcher::default();
+    matcher.scan(Text { patterns, bytes, last: true });
+    matcher.settle(bytes.len())
+}
+
+impl Matcher {
+    /// Looks at what is new in `text`; answers up to where it is settled.
+    pub(super) fn scan(&mut self, text: Text<'_>) -> usize {
+        self.literal = None;
+        let under_way = self.live.len();
+        for index in 0..under_way {
+            self.follow(text, self.live[index]);
+        }
+        self.live.drain(..under_way);
+        self.look(text);
+        let mut settled = text.bytes.len();
+        if text.patterns.encoded() {
+            settled = settled.min(self.look_at_escapes(text));
+        }
+        if !text.last {
+            settled = settled.min(self.ending(text));
+        }
+        self.live.iter().map(|candidate| candidate.start).fold(settled, usize::min)
+    }
+
+    /// Takes the spans that begin before `settled`, in order, and counts from there on.
+    pub(super) fn settle(&mut self, settled: usize) -> Vec<Span> {
+        // Of spans that begin together the longest comes first and names the mark.
+        self.found.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end), span.entry));
+        let count = self.found.partition_point(|span| span.start < settled);
+        let spans = self.found.drain(..count).collect();
+        for span in &mut self.found {
+            span.start -= settled;
+            span.end -= settled;
+        }
+        for candidate in &mut self.live {
+            candidate.start -= settled;
+            candidate.at -= settled;
+        }
+        self.looked = self.looked.saturating_sub(settled);
+        self.unescaped = self.unescaped.saturating_sub(settled);
+        spans
+    }
+
+    /// Looks at every new place with a whole opening after it.
+    fn look(&mut self, text: Text<'_>) {
+        let openings = text.patterns.openings();
+        let from = self.looked;
+        for (index, window) in text.bytes[from..].windows(4).enumerate() {
+            let key = fingerprint(window);
+            if openings.admits(key) {
+                self.look_closer(text, from + index, key);
+            }
+        }
+        self.looked = from.max(text.bytes.len().saturating_sub(3));
+    }
+
+    #[inline(never)]
+    fn look_closer(&mut self, text: Text<'_>, at: usize, key: u32) {
+        for (value, form) in text.patterns.openings().candidates(key) {
+            let bytes = text.patterns.value(value);
+            let miss =
+                self.misses.get(value * Form::COUNT + form.index()).map_or(0, |m| *m as usize);
+            if miss > 0 && form.refuted(bytes, text.bytes, at, miss) {
+                // A raw comparison may go on with an escape before that place.
+                if form != Form::Raw || !self.has_escape(text, at..at + miss + 1) {
+                    continue;
+                }
+            }
+            let start = form.origin(bytes, text.bytes, at);
+            let spelling = Spelling::Plain(form);
+            self.follow(text, Candidate { value, spelling, start, at, known: 0 });
+        }
+    }
+
+    /// Carries a comparison on as far as the text goes.
+    fn follow(&mut self, text: Text<'_>, mut candidate: Candidate) {
+        let Candidate { value, start, spelling, at, .. } = candidate;
+        let bytes = text.patterns.value(value);
+        let known = &mut candidate.known;
+        let verdict = match spelling {
+            Spelling::Plain(form) => form.resume(bytes, text.bytes, at, known, text.last),
+            Spelling::Escaped(escape) => {
+                escape.resume(bytes, text.bytes, &mut candidate.at, known, text.last)
+            }
+        };
+        match verdict {
+            Verdict::Live => return self.live.push(candidate),
+            Verdict::Match(end) => {
+                self.found.push(Span { start, end, entry: text.patterns.entry(value) });
+            }
+            Verdict::Dead => {}
+        }
+        let (known, Spelling::Plain(form)) = (candidate.known, spelling) else { return };
+        if verdict == Verdict::Dead && known >= DEEP {
+            self.remember(text.patterns, value, form, known);
+        }
+        // Escapes may stand anywhere in a value, also after a beginning without any.
+        if form == Form::Raw
+            && text.patterns.is_encoded(value)
+            && self.has_escape(text, at..at + known + 1)
+        {
+            self.follow_escaped(text, value, at);
+        }
+    }
+
+    fn follow_escaped(&mut self, text: Text<'_>, value: usize, at: usize) {
+        for escape in Escape::ALL {
+            let spelling = Spelling::Escaped(escape);
+            self.follow(text, Candidate { value, spelling, start: at, at, known: 0 });
+        }
+    }
+
+    fn remember(&mut self, patterns: &Patterns, value: usize, form: Form, unit: usize) {
+        if self.misses.is_empty() {
+            self.misses = vec![0; patterns.len() * Form::COUNT];
+        }
+        self.misses[value * Form::COUNT + form.index()] = unit as u32;
+    }
+
+    /// Looks at the places whose opening holds an escape; answers up to where that settles the
+    /// text.
+    fn look_at_escapes(&mut self, text: Text<'_>) -> usize {
+        let length = text.bytes.len();
+        let from = self.unescaped;
+        let mut next = from;
+        let mut unsettled = length.saturating_sub(3);
+        let mut settled = length;
+        'places: for escape in memchr3_iter(b'%', b'+', b'\\', &text.bytes[from..]) {
+            let escape = from + escape;
+            for at in next.max(escape.saturating_sub(3))..=escape {
+                let byte = text.bytes[at];
+                if !matches!(byte, b'%' | b'+' | b'\\') && !text.patterns.starts(byte) {
+                    continue;
+                }
+                // After the first place that cannot be told yet, all are looked at again later.
+                if at < unsettled || text.last {
+                    if self.look_at_escape(text, at) {
+                        continue;
+                    }
+                    unsettled = at;
+                }
+                if text.may_begin_escaped(at) {
+                    settled = at;
+                    break 'places;
+                }
+            }
+            next = escape + 1;
+        }
+        self.unescaped = unsettled.max(from);
+        settled
+    }
+
+    /// Looks at one place for a value whose opening holds an escape; `false` if the text ends too
+    /// early to tell.
+    fn look_at_escape(&mut self, text: Text<'_>, at: usize) -> bool {
+        let Text { patterns, bytes, last } = text;
+        let mut openings = [None; Escape::ALL.len()];
+        for (escape, opening) in Escape::ALL.into_iter().zip(&mut openings) {
+            let unit = escape.unit(bytes, at, last);
+            if unit.as_ref().is_some_and(|unit| !patterns.starts(unit.bytes()[0])) {
+                continue;
+            }
+            *opening = escape.opening(bytes, at, last);
+            if opening.is_none() && !last {
+                return false;
+            }
+        }
+        for (escape, opening) in Escape::ALL.into_iter().zip(openings) {
+            // An opening that stands for itself was looked at as a raw one.
+            let Some(opening) = opening.filter(|opening| !bytes[at..].starts_with(opening)) else {
+                continue;
+            };
+            for (value, form) in patterns.openings().candidates(fingerprint(&opening)) {
+                if form == Form::Raw && patterns.is_encoded(value) {
+                    let spelling = Spelling::Escaped(escape);
+                    self.follow(text, Candidate { value, spelling, start: at, at, known: 0 });
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether a character in `range` may belong to an escape.
+    fn has_escape(&mut self, text: Text<'_>, range: Range<usize>) -> bool {
+        let known = self
+            .literal
+            .clone()
+            .filter(|literal| literal.start <= range.start && range.start <= literal.end);
+        let literal = known.unwrap_or_else(|| {
+            let next = memchr3(b'%', b'+', b'\\', &text.bytes[range.start..]);
+            range.start..next.map_or(text.bytes.len(), |next| range.start + next)
+        });
+        let has = literal.end < range.end.min(text.bytes.len());
+        self.literal = Some(literal);
+        has
+    }
+
+    /// Where the earliest partial match begins among the last places, which have no whole opening
+    /// after them.
+    fn ending(&self, text: Text<'_>) -> usize {
+        let Text { patterns, bytes, .. } = text;
+        let length = bytes.len();
+        for at in self.looked..length {
+            if !patterns.begins(bytes[at]) {
+                continue;
+            }
+            let mut start: Option<usize> = None;
+            for (value, form) in patterns.stubs().candidates(fingerprint(&bytes[at..])) {
+                let value = patterns.value(value);
+                if form.resume(value, bytes, at, &mut 0, false) == Verdict::Live {
+                    let origin = form.origin(value, bytes, at);
+                    start = Some(start.map_or(origin, |start| start.min(origin)));
+                    if origin < at {
+                        break;
+                    }
+                }
+            }
+            if let Some(start) = start {
+                return start;
+            }
+        }
+        match bytes.last() {
+            Some(&byte) if patterns.carries(byte) => length - 1,
+            _ => length,
+        }
+    }
+}
+
+impl Text<'_> {
+    /// Whether any value may begin at `at` in a spelling with escapes.
+    fn may_begin_escaped(self, at: usize) -> bool {
+        (0..self.patterns.len()).any(|value| {
+            self.patterns.is_encoded(value)
+                && Escape::ALL.iter().any(|escape| {
+                    let value = self.patterns.value(value);
+                    let verdict = escape.resume(value, self.bytes, &mut { at }, &mut 0, false);
+                    verdict != Verdict::Dead
+                })
+        })
+    }
+}

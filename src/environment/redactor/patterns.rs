@@ -1,0 +1,297 @@
+//! What to look for: the granted secrets, their lines, and a small table of fingerprints.
+//!
+//! Owns which texts count as values and how a place in a text is recognised as the possible
+//! beginning of one. A fingerprint is a hash of the first characters of one spelling; the values
+//! themselves stay where they are, in the environment. It scans nothing.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use memchr::memchr2;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::encodings::{Form, STANDARD, URL_SAFE, sextet_of};
+use crate::environment::{Entry, Environment, Origin};
+
+/// The fewest characters of a value that is masked at all.
+pub const MASKED_FROM: usize = 4;
+/// The fewest characters of a value that is masked in its encoded forms too.
+pub const ENCODED_FROM: usize = 6;
+
+/// A value to mask: a whole secret, or one line of it.
+struct Value {
+    /// Where it stands in the environment's text.
+    text: Range<usize>,
+    /// The entry whose key the mark names.
+    entry: u32,
+    /// Whether it is masked in its encoded forms too.
+    encoded: bool,
+}
+
+/// The values of one environment, ready to be found.
+pub(super) struct Patterns {
+    environment: Arc<Environment>,
+    values: Vec<Value>,
+    encoded: bool,
+    openings: Openings,
+    /// For ends of chunks shorter than an opening; made when first needed.
+    stubs: OnceLock<Table>,
+}
+
+/// How many characters of `text` count, up to [`ENCODED_FROM`].
+pub(super) fn characters(text: &str) -> usize {
+    // No character takes more than four bytes.
+    if text.len() >= 4 * ENCODED_FROM {
+        return ENCODED_FROM;
+    }
+    text.chars().take(ENCODED_FROM).count()
+}
+
+impl Patterns {
+    /// The values that `environment` grants as secrets; `None` if there are none to mask.
+    pub(super) fn of(environment: &Arc<Environment>) -> Option<Self> {
+        let values = values(environment);
+        if values.is_empty() {
+            return None;
+        }
+        let environment = Arc::clone(environment);
+        let encoded = values.iter().any(|value| value.encoded);
+        let openings = Openings::new(&environment, &values);
+        Some(Self { environment, values, encoded, openings, stubs: OnceLock::new() })
+    }
+
+    /// Whether any value is masked in its encoded forms too.
+    pub(super) fn encoded(&self) -> bool {
+        self.encoded
+    }
+
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The bytes of value `index`.
+    pub(super) fn value(&self, index: usize) -> &[u8] {
+        &self.environment.text.as_bytes()[self.values[index].text.clone()]
+    }
+
+    /// Whether value `index` is masked in its encoded forms too.
+    pub(super) fn is_encoded(&self, index: usize) -> bool {
+        self.values[index].encoded
+    }
+
+    /// The entry whose secret value `index` is.
+    pub(super) fn entry(&self, index: usize) -> u32 {
+        self.values[index].entry
+    }
+
+    /// The key of an entry.
+    pub(super) fn key(&self, entry: u32) -> &str {
+        &self.environment.text[self.environment.entries[entry as usize].key.clone()]
+    }
+
+    /// The openings of all forms of all values.
+    pub(super) fn openings(&self) -> &Table {
+        &self.openings.table
+    }
+
+    /// Whether `byte` begins the wholly determined part of any form.
+    pub(super) fn begins(&self, byte: u8) -> bool {
+        self.openings.bytes[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
+    }
+
+    /// Whether `byte` is the first of any value that is masked in its encoded forms too.
+    pub(super) fn starts(&self, byte: u8) -> bool {
+        self.openings.starts[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
+    }
+
+    /// Whether `byte` is a base64 character that may carry the first bits of any value.
+    pub(super) fn carries(&self, byte: u8) -> bool {
+        sextet_of(byte).is_some_and(|sextet| {
+            self.openings.sextets[0] >> (sextet & 15) & 1 == 1
+                || self.openings.sextets[1] >> (sextet & 3) & 1 == 1
+        })
+    }
+
+    /// Openings cut to one, two and three characters.
+    pub(super) fn stubs(&self) -> &Table {
+        self.stubs.get_or_init(|| {
+            let mut table = Table::with_room_for(3 * Openings::room(&self.values));
+            for (index, value) in self.values.iter().enumerate() {
+                each_opening(&self.environment, value, |form, opening| {
+                    for length in 1..opening.len() {
+                        table.insert(fingerprint(&opening[..length]), index, form);
+                    }
+                });
+            }
+            table
+        })
+    }
+}
+
+/// Every secret that is long enough, and every line of one that is, blanks around it left out.
+fn values(environment: &Environment) -> Vec<Value> {
+    let secret = |entry: &Entry| matches!(entry.origin, Origin::Secret { .. });
+    let count = environment.entries.iter().filter(|entry| secret(entry)).count();
+    let mut values = Vec::with_capacity(count);
+    let mut lines = false;
+    for (entry, granted) in environment.entries.iter().enumerate() {
+        if !secret(granted) {
+            continue;
+        }
+        let mut add = |start: usize, text: &str| {
+            let characters = characters(text);
+            if characters >= MASKED_FROM {
+                let text = start..start + text.len();
+                let encoded = characters >= ENCODED_FROM;
+                values.push(Value { text, entry: entry as u32, encoded });
+            }
+        };
+        let text = &environment.text[granted.value.clone()];
+        add(granted.value.start, text);
+        if text.trim().len() == text.len() && memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
+            continue;
+        }
+        lines = true;
+        let mut start = granted.value.start;
+        for line in text.split_inclusive(['\n', '\r']) {
+            add(start + line.len() - line.trim_start().len(), line.trim());
+            start += line.len();
+        }
+    }
+    if lines {
+        // A line that stands many times shall not be compared many times.
+        let text = |value: &Value| &environment.text[value.text.clone()];
+        values.sort_by(|a, b| text(a).cmp(text(b)));
+        values.dedup_by(|later, first| text(later) == text(first));
+    }
+    values
+}
+
+fn each_opening(environment: &Environment, value: &Value, mut each: impl FnMut(Form, [u8; 4])) {
+    let bytes = &environment.text.as_bytes()[value.text.clone()];
+    each(Form::Raw, Form::Raw.opening(bytes, STANDARD));
+    if value.encoded {
+        for form in Form::ENCODED {
+            let mut opening = form.opening(bytes, STANDARD);
+            each(form, opening);
+            if opening.contains(&b'+') || opening.contains(&b'/') {
+                opening = form.opening(bytes, URL_SAFE);
+                each(form, opening);
+            }
+        }
+    }
+}
+
+/// The table of openings, and what single characters tell.
+struct Openings {
+    table: Table,
+    /// The set of bytes that begin one.
+    bytes: Zeroizing<[u64; 4]>,
+    /// The set of first bytes of values that are masked in their encoded forms too.
+    starts: Zeroizing<[u64; 4]>,
+    /// The sets of the first four and of the first two bits of all values.
+    sextets: Zeroizing<[u16; 2]>,
+}
+
+impl Openings {
+    fn room(values: &[Value]) -> usize {
+        values.len() * (Form::COUNT + 1)
+    }
+
+    fn new(environment: &Environment, values: &[Value]) -> Self {
+        let mut table = Table::with_room_for(Self::room(values));
+        let mut bytes = Zeroizing::new([0; 4]);
+        let mut starts = Zeroizing::new([0; 4]);
+        let mut sextets = Zeroizing::new([0; 2]);
+        for (index, value) in values.iter().enumerate() {
+            each_opening(environment, value, |form, opening| {
+                table.insert(fingerprint(&opening), index, form);
+                let first = [opening[0], opening[0].to_ascii_uppercase()];
+                for byte in &first[..if form == Form::Hex { 2 } else { 1 }] {
+                    bytes[usize::from(byte / 64)] |= 1 << (byte % 64);
+                }
+            });
+            if value.encoded {
+                let first = environment.text.as_bytes()[value.text.start];
+                starts[usize::from(first / 64)] |= 1 << (first % 64);
+                sextets[0] |= 1 << (first >> 4);
+                sextets[1] |= 1 << (first >> 6);
+            }
+        }
+        Self { table, bytes, starts, sextets }
+    }
+}
+
+/// Up to four characters as one number, upper and lower case alike.
+#[inline]
+pub(super) fn fingerprint(characters: &[u8]) -> u32 {
+    let mut word = [0; 4];
+    word[..characters.len()].copy_from_slice(characters);
+    u32::from_le_bytes(word) | 0x2020_2020
+}
+
+/// Which forms of which values may begin with a fingerprint: a chained hash table.
+pub(super) struct Table {
+    chains: Zeroizing<Vec<Chain>>,
+    links: Vec<Link>,
+    shift: u32,
+}
+
+#[derive(Clone, Default, Zeroize)]
+struct Chain {
+    /// The fingerprints in the chain, one bit each, so that most misses touch one word.
+    filter: u64,
+    /// One more than the index of the first link; 0 for none.
+    head: u32,
+}
+
+struct Link {
+    value: u32,
+    form: Form,
+    /// As in [`Chain::head`].
+    next: u32,
+}
+
+impl Table {
+    fn with_room_for(links: usize) -> Self {
+        let chains = links.next_power_of_two().clamp(64, 1 << 20);
+        Self {
+            chains: Zeroizing::new(vec![Chain::default(); chains]),
+            links: Vec::with_capacity(links),
+            shift: 32 - 6 - chains.trailing_zeros(),
+        }
+    }
+
+    /// The chain of a fingerprint and its bit in the chain's filter.
+    #[inline]
+    fn place(&self, fingerprint: u32) -> (usize, u32) {
+        // Fibonacci hashing (Knuth, TAOCP 3, section 6.4): the high bits of the product.
+        let hash = fingerprint.wrapping_mul(0x9e37_79b1) >> self.shift;
+        ((hash >> 6) as usize, hash & 63)
+    }
+
+    fn insert(&mut self, fingerprint: u32, value: usize, form: Form) {
+        let (chain, bit) = self.place(fingerprint);
+        let chain = &mut self.chains[chain];
+        chain.filter |= 1 << bit;
+        self.links.push(Link { value: value as u32, form, next: chain.head });
+        chain.head = self.links.len() as u32;
+    }
+
+    /// Whether anything may begin with this fingerprint.
+    #[inline]
+    pub(super) fn admits(&self, fingerprint: u32) -> bool {
+        let (chain, bit) = self.place(fingerprint);
+        self.chains[chain].filter >> bit & 1 == 1
+    }
+
+    /// The values and forms that may begin with this fingerprint, and others of the same chain.
+    pub(super) fn candidates(&self, fingerprint: u32) -> impl Iterator<Item = (usize, Form)> {
+        let link = |place: u32| self.links.get((place as usize).wrapping_sub(1));
+        let chain = &self.chains[self.place(fingerprint).0];
+        let first = self.admits(fingerprint).then(|| link(chain.head)).flatten();
+        std::iter::successors(first, move |previous| link(previous.next))
+            .map(|link| (link.value as usize, link.form))
+    }
+}

@@ -1,0 +1,378 @@
+//! The redactor against plain encoders, and against a search without any table.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+
+use super::encodings::{Escape, Form, Verdict};
+use super::*;
+use crate::environment::{Origin, Overlay};
+use crate::id::Id;
+
+fn environment<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Arc<Environment> {
+    let id = Id::from_bytes([7; 12]);
+    let origin = Origin::Secret { secret: id, version: 1, policy: id, permission: 0 };
+    let mut overlay = Overlay::with_capacity(0, 0);
+    for (key, value) in secrets {
+        overlay.add(key, value, origin.clone());
+    }
+    overlay.add("PLAIN", "a variable, in the open", Origin::Variable);
+    Arc::new(overlay.settle().unwrap())
+}
+
+fn redactor(secrets: &[(&str, &str)]) -> Redactor {
+    Redactor::new(environment(secrets.iter().copied()))
+}
+
+fn stream(redactor: &Redactor, chunks: &[&[u8]]) -> Vec<u8> {
+    let mut masker = redactor.masker();
+    let mut out = Vec::new();
+    for chunk in chunks {
+        masker.write(chunk, &mut out);
+    }
+    masker.finish(&mut out);
+    assert_eq!(masker.pending(), 0);
+    out
+}
+
+/// What `encodeURIComponent` escapes.
+const COMPONENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'!').remove(b'~');
+/// What `encodeURI` escapes, about.
+const URI: &AsciiSet =
+    &COMPONENT.remove(b';').remove(b'/').remove(b'?').remove(b':').remove(b'@').remove(b'+');
+
+/// Every spelling of `value` that must not survive, as common encoders write it, and for base64
+/// the characters that the value wholly determines.
+fn spellings(value: &str) -> Vec<String> {
+    let mut all = vec![value.to_owned()];
+    if value.chars().count() < ENCODED_FROM {
+        return all;
+    }
+    all.push(value.bytes().map(|byte| format!("{byte:02x}")).collect());
+    all.push(value.bytes().map(|byte| format!("{byte:02X}")).collect());
+    for before in 0..3 {
+        let bytes = [&vec![0; before], value.as_bytes()].concat();
+        let determined = (8 * before).div_ceil(6)..8 * bytes.len() / 6;
+        all.push(STANDARD_NO_PAD.encode(&bytes)[determined.clone()].to_owned());
+        all.push(URL_SAFE_NO_PAD.encode(&bytes)[determined].to_owned());
+    }
+    for set in [NON_ALPHANUMERIC, COMPONENT, URI] {
+        let upper = utf8_percent_encode(value, set).to_string();
+        all.push(lower_escapes(&upper));
+        all.push(upper);
+    }
+    all.push(form_urlencoded::byte_serialize(value.as_bytes()).collect());
+    all.push(value.bytes().map(|byte| format!("%{byte:02X}")).collect());
+    let json = serde_json::to_string(value).unwrap();
+    all.push(json[1..json.len() - 1].replace('/', "\\/"));
+    all.push(json[1..json.len() - 1].to_owned());
+    all.push(value.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect());
+    all
+}
+
+fn lower_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut lower = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        lower += &format!("%{}{}", part[..2].to_ascii_lowercase(), &part[2..]);
+    }
+    lower
+}
+
+/// The same masking by trying every value in every form at every place.
+fn plainly(redactor: &Redactor, text: &[u8]) -> Vec<u8> {
+    let Some(patterns) = redactor.shared.patterns() else { return text.to_vec() };
+    let mut spans = Vec::new();
+    for at in 0..text.len() {
+        for index in 0..patterns.len() {
+            let (value, entry) = (patterns.value(index), patterns.entry(index));
+            let mut add = |start, verdict| {
+                if let Verdict::Match(end) = verdict {
+                    spans.push(Span { start, end, entry });
+                }
+            };
+            add(at, Form::Raw.resume(value, text, at, &mut 0, true));
+            if !patterns.is_encoded(index) {
+                continue;
+            }
+            for form in Form::ENCODED {
+                let start = form.origin(value, text, at);
+                add(start, form.resume(value, text, at, &mut 0, true));
+            }
+            for escape in Escape::ALL {
+                add(at, escape.resume(value, text, &mut { at }, &mut 0, true));
+            }
+        }
+    }
+    spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end), span.entry));
+    let mut out = Vec::new();
+    Covered::default().pieces(&spans, text.len(), |piece| match piece {
+        Piece::Text(range) => out.extend_from_slice(&text[range]),
+        Piece::Mark(entry) => out.extend_from_slice(mark(patterns, entry).as_bytes()),
+    });
+    out
+}
+
+/// Whether a value may have begun in the first byte of `held`.
+fn may_begin(redactor: &Redactor, held: &[u8]) -> bool {
+    let patterns = redactor.shared.patterns().unwrap();
+    let alive = |verdict| verdict != Verdict::Dead;
+    (held.len() == 1 && patterns.carries(held[0]))
+        || (0..patterns.len()).any(|index| {
+            let value = patterns.value(index);
+            let plain = |form: Form, at| {
+                form.origin(value, held, at) == 0
+                    && alive(form.resume(value, held, at, &mut 0, false))
+            };
+            plain(Form::Raw, 0)
+                || patterns.is_encoded(index)
+                    && (Form::ENCODED.iter().any(|form| plain(*form, 0) || plain(*form, 1))
+                        || Escape::ALL
+                            .iter()
+                            .any(|escape| alive(escape.resume(value, held, &mut 0, &mut 0, false))))
+        })
+}
+
+/// Values over few characters, so that they overlap, contain and nearly match each other.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ab]{4,9}",
+        "a{3,12}b?",
+        "a{14,40}b{0,2}",
+        "(ab){9,20}a?",
+        "[aé%+/\\\\\" \n😀]{4,8}",
+        "[0-9a-f]{4,8}",
+        "[%4a1]{4,8}",
+        "[ -~]{4,24}",
+        "[ab]{3,7}\n[ab ]{3,7}",
+    ]
+}
+
+/// Values, text in which their spellings stand whole and cut, and where to split it.
+fn case() -> impl Strategy<Value = (Vec<String>, String, Vec<usize>)> {
+    let values = prop::collection::vec(value(), 1..4);
+    let part = (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        0..8usize,
+        "[ab%\\\\+=1é]{0,3}",
+    );
+    let parts = prop::collection::vec(part, 0..6);
+    (values, parts, prop::collection::vec(0..400usize, 0..12)).prop_map(
+        |(values, parts, splits)| {
+            let mut text = String::new();
+            for (value, spelling, cut, noise) in parts {
+                let value = value.get(&values);
+                let bytes = [noise.as_bytes(), value.as_bytes(), b"xyz"].concat();
+                let mut all = spellings(value);
+                all.push(STANDARD.encode(&bytes));
+                all.push(URL_SAFE.encode(&bytes[..bytes.len() - 3]));
+                let spelling = spelling.get(&all);
+                let length = spelling.chars().count();
+                let keep = if cut < 5 { length } else { length - cut % length };
+                text.extend(spelling.chars().take(keep));
+                text += &noise;
+            }
+            (values, text, splits)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_table_finds_what_trying_every_place_finds((values, text, splits) in case()) {
+        let keys = ["A", "B", "C"];
+        let secrets = keys.into_iter().zip(values.iter().map(String::as_str));
+        let redactor = Redactor::new(environment(secrets));
+        let expected = plainly(&redactor, text.as_bytes());
+        let masked = redactor.text(&text);
+        prop_assert_eq!(masked.as_bytes(), &expected);
+
+        // However the text is cut, the same comes out, and only what may be a value waits.
+        let mut masker = redactor.masker();
+        let mut out = Vec::new();
+        let mut splits: Vec<_> = splits.into_iter().filter(|at| *at <= text.len()).collect();
+        splits.sort_unstable();
+        splits.push(text.len());
+        let mut from = 0;
+        for to in splits {
+            masker.write(&text.as_bytes()[from..to], &mut out);
+            let held = &text.as_bytes()[to - masker.pending()..to];
+            prop_assert!(held.is_empty() || may_begin(&redactor, held), "{:?} waits", held);
+            from = to;
+        }
+        masker.finish(&mut out);
+        prop_assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&expected));
+        let bytewise: Vec<_> = text.as_bytes().chunks(1).collect();
+        prop_assert_eq!(stream(&redactor, &bytewise), expected);
+    }
+
+    #[test]
+    fn no_spelling_of_a_value_survives((values, text, _) in case()) {
+        let keys = ["A", "B", "C"];
+        let secrets = keys.into_iter().zip(values.iter().map(String::as_str));
+        let redactor = Redactor::new(environment(secrets));
+        // A letter that no value has stands for the marks.
+        let left = keys.iter().fold(redactor.text(&text).into_owned(), |text, key| {
+            text.replace(&format!("[secret {key}]"), "\u{1}")
+        });
+        let lines = values.iter().flat_map(|value| value.split('\n').map(str::trim).chain([&**value]));
+        for value in lines.filter(|value| value.chars().count() >= MASKED_FROM) {
+            for spelling in spellings(value) {
+                prop_assert!(!left.contains(&spelling), "{spelling:?} of {value:?} in {left:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn json_stays_json_and_its_strings_hold_no_value((values, text, _) in case(), ascii: bool) {
+        let keys = ["A", "B", "C"];
+        let secrets = keys.into_iter().zip(values.iter().map(String::as_str));
+        let redactor = Redactor::new(environment(secrets));
+        let mut quoted = serde_json::to_string(&text).unwrap();
+        if ascii {
+            let escaped: String = text.encode_utf16().map(|u| format!("\\u{u:04X}")).collect();
+            quoted = format!("\"{escaped}\"");
+        }
+        let json = format!("{{ \"a list\":[-1.50e+1, true,{quoted}] , {quoted}: null}}");
+        let masked = redactor.json(&json).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(&masked).unwrap();
+        let expected = redactor.text(&text);
+        if let Some(list) = parsed.get("a list").and_then(|list| list.as_array()) {
+            prop_assert_eq!(list[2].as_str(), Some(&*expected));
+            prop_assert!(parsed.get(&*expected).is_some());
+            if expected == text {
+                prop_assert!(matches!(masked, Cow::Borrowed(_)));
+                prop_assert_eq!(&*masked, &*json);
+            }
+        } else {
+            prop_assert!(parsed.is_string());
+        }
+    }
+}
+
+#[test]
+fn each_form_of_a_secret_is_one_mark() {
+    let value = "It's a \"Secret\" to/100% & Ünïcode 😀\\";
+    let redactor = redactor(&[("KEY", value)]);
+    for spelling in spellings(value) {
+        assert_eq!(redactor.text(&format!("<{spelling}>")), "<[secret KEY]>", "{spelling}");
+    }
+    for engine in [&STANDARD, &URL_SAFE] {
+        assert_eq!(redactor.text(&format!("<{}>", engine.encode(value))), "<[secret KEY]>");
+    }
+    let mixed: String = spellings(value)[1]
+        .chars()
+        .enumerate()
+        .map(|(i, digit)| if i % 3 == 0 { digit.to_ascii_uppercase() } else { digit })
+        .collect();
+    assert_eq!(redactor.text(&mixed), "[secret KEY]");
+}
+
+#[test]
+fn base64_takes_the_characters_it_shares_and_no_more() {
+    let redactor = redactor(&[("KEY", "hunter2-hunter2")]);
+    for (before, after) in [("", ""), ("ab", "cd"), ("abc", ""), ("user:", "@host"), ("a", "bcdef")]
+    {
+        let encoded = STANDARD.encode(format!("{before}hunter2-hunter2{after}"));
+        let head = &encoded[..8 * before.len() / 6];
+        let tail =
+            if after.is_empty() { "" } else { &encoded[(8 * (before.len() + 15)).div_ceil(6)..] };
+        assert_eq!(redactor.text(&encoded), format!("{head}[secret KEY]{tail}"));
+    }
+}
+
+#[test]
+fn short_values_are_masked_in_part_or_not_at_all() {
+    let redactor = redactor(&[("THREE", "xyz"), ("FIVE", "pq+rs"), ("SIX", "tuvw+x")]);
+    let text = "xyz pq+rs cHErcnM= pq%2Brs tuvw+x dHV2dyt4 tuvw%2bx";
+    let masked = "xyz [secret FIVE] cHErcnM= pq%2Brs [secret SIX] [secret SIX] [secret SIX]";
+    assert_eq!(redactor.text(text), masked);
+    assert!(weak("éàü").unwrap().contains(&format!("under {MASKED_FROM}")));
+    assert!(weak("éàüöä").unwrap().contains(&format!("under {ENCODED_FROM}")));
+    assert_eq!(weak("éàüöäë"), None);
+}
+
+#[test]
+fn each_line_of_a_value_counts_without_its_blanks() {
+    let redactor = redactor(&[("PEM", "-----BEGIN\r\n  bGluZQ\r\n}}\nlast line\n")]);
+    assert_eq!(
+        redactor.text("bGluZQ, }}, 6C617374206C696E65, -----BEGIN\n  bGluZQ"),
+        "[secret PEM], }}, [secret PEM], [secret PEM]\n  [secret PEM]"
+    );
+    assert_eq!(redactor.text("-----BEGIN\r\n  bGluZQ\r\n}}\nlast line\n"), "[secret PEM]");
+}
+
+#[test]
+fn overlapping_secrets_are_both_named_and_nothing_of_them_is_left() {
+    let redactor =
+        redactor(&[("A", "abcdefgh"), ("B", "fghijklm"), ("C", "cdef"), ("D", "abcdef")]);
+    assert_eq!(redactor.text("<abcdefghijklm>"), "<[secret A][secret B]>");
+    assert_eq!(redactor.text("<abcdefgx>"), "<[secret D]gx>");
+    assert_eq!(redactor.text("<xcdefg>"), "<x[secret C]g>");
+}
+
+#[test]
+fn only_a_partial_match_waits() {
+    let redactor = redactor(&[("KEY", "correct-horse")]);
+    let mut masker = redactor.masker();
+    let mut step = |chunk: &str| {
+        let mut out = Vec::new();
+        masker.write(chunk.as_bytes(), &mut out);
+        (String::from_utf8(out).unwrap(), masker.pending())
+    };
+    let emitted = |text: &str, pending| (text.to_owned(), pending);
+    assert_eq!(step("hello\n"), emitted("hello\n", 0));
+    assert_eq!(step("name: "), emitted("name: ", 0));
+    assert_eq!(step("name: correct"), emitted("name: ", 7));
+    assert_eq!(step("-h"), emitted("", 9));
+    assert_eq!(step("ouse\n"), emitted("correct-house\n", 0));
+    assert_eq!(step("correct-"), emitted("", 8));
+    assert_eq!(step("horse"), emitted("[secret KEY]", 0));
+    assert_eq!(step("\n"), emitted("\n", 0));
+    assert_eq!(step("%63o"), emitted("", 4));
+}
+
+#[test]
+fn json_tokens_are_masked_where_they_stand() {
+    let redactor = redactor(&[("PIN", "123456"), ("PASS", "p\"ß\\s/w"), ("WORD", "true")]);
+    let json = r#"{"p\"\u00dF\\s\/w" : [ 123456, -0.1234567e1 , true, "a\n\u0031\u003234\u00356"], "k":"p\\\"ß\\\\s/w"}"#;
+    let masked = r#"{"[secret PASS]" : [ "[secret PIN]", "-0.[secret PIN]7e1" , "[secret WORD]", "a\n[secret PIN]"], "k":"[secret PASS]"}"#;
+    assert_eq!(redactor.json(json).unwrap(), masked);
+    assert_eq!(redactor.json("123456").unwrap(), r#""[secret PIN]""#);
+    assert_eq!(redactor.json(r#""\ud800 123456""#).unwrap(), r#""\ud800 [secret PIN]""#);
+    for clean in ["{ \"a\\u00e9\" : 1.50E+02 }\n", "\"\"", "[12345, 6]", r#""\ud800""#] {
+        assert!(matches!(redactor.json(clean).unwrap(), Cow::Borrowed(same) if same == clean));
+    }
+    for broken in ["", "{", "[1,]", "\"\\x\"", "1 2", "\"123456"] {
+        assert!(redactor.json(broken).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_json_leaves_no_structure_behind() {
+    let redactor = redactor(&[("ACCOUNT", r#"{"user":"me","pass":"you"}"#)]);
+    let masked = redactor.json(r#"[1,{"user":"me","pass":"you"}]"#).unwrap();
+    assert_eq!(masked, r#""[1,[secret ACCOUNT]]""#);
+    let apart = r#"[{"pass":"you","user":"me"}]"#;
+    assert_eq!(redactor.json(apart).unwrap(), apart);
+}
+
+#[test]
+fn without_secrets_text_passes_untouched_and_json_is_still_checked() {
+    let redactor = redactor(&[]);
+    assert!(matches!(redactor.text("a variable, in the open"), Cow::Borrowed(_)));
+    assert_eq!(stream(&redactor, &[b"any", b"\xff\x00"]), b"any\xff\x00");
+    assert!(redactor.json("{").is_err());
+}
+
+#[test]
+fn a_redactor_and_its_maskers_can_cross_threads() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<Redactor>();
+    crosses::<Masker>();
+}

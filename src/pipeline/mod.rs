@@ -1,0 +1,270 @@
+//! One run, from the decision to the outcome: the product in one function, [`Runner::execute`].
+//!
+//! Owns the order of the steps and the pieces they need, all held by the [`Runner`]. It decides
+//! nothing by itself: `policy` decides, `vault` opens, `environment` overlays and masks,
+//! `sandbox` runs, `store` keeps.
+
+mod explain;
+mod open;
+mod request;
+mod snapshot;
+mod upload;
+mod watch;
+mod worker;
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::analysis::{Digest, Limits, ModuleStore, Variable};
+use crate::clock::Timestamp;
+use crate::environment::{Environment, Origin, Overlay};
+use crate::fault::{Fault, FaultCode};
+use crate::id::Id;
+use crate::run::{Line, State};
+use crate::sandbox::{Input, Outcome, Program, Sandbox};
+use crate::store::{Finished, Host, Store, Tenant};
+use crate::vault::{Part, PartCipher, Scratch, Vault};
+
+pub use open::{OpenError, Settings};
+pub use request::{ExecRequest, RequestError};
+pub use snapshot::{Snapshot, Source};
+pub use upload::{UploadError, Uploaded};
+pub use watch::Watch;
+pub use worker::Worker;
+
+use open::Guests;
+use snapshot::Snapshots;
+use worker::Wake;
+
+/// Everything a run needs, opened once per process and shared.
+pub struct Runner {
+    settings: Settings,
+    store: Store,
+    vault: Vault,
+    sandbox: Arc<Sandbox>,
+    modules: Arc<ModuleStore>,
+    snapshots: Arc<Snapshots>,
+    watch: Watch,
+    wake: Wake,
+    guests: Guests,
+    worker: String,
+    profile: Id,
+    // Declared last: the lock is given back when all else is gone.
+    _directory: crate::store::DataDirectory,
+}
+
+/// One attempt, ready to be executed.
+pub struct Job {
+    /// The profile whose keys seal what comes out.
+    pub profile: Id,
+    /// The run.
+    pub run: Id,
+    /// The number of the attempt, counted from 1.
+    pub attempt: u32,
+    /// What the policies of one generation decided for the analysis.
+    pub snapshot: Arc<Snapshot>,
+    /// Variables of this run alone; they beat those of the analysis.
+    pub variables: Vec<Variable>,
+    /// The caps for this run.
+    pub limits: Limits,
+    /// The module.
+    pub module: Module,
+    /// Where console lines are sent as they come, beside the outcome.
+    pub live: Option<tokio::sync::mpsc::UnboundedSender<Line>>,
+}
+
+/// The module of one attempt.
+pub enum Module {
+    /// One that was uploaded.
+    Stored(Digest),
+    /// One that is compiled already.
+    Ready(Program),
+}
+
+impl Runner {
+    /// Executes one attempt: opens what was granted, lays the variables over it, and runs the
+    /// module with that and nothing else. What comes out has passed the redactor.
+    pub async fn execute(&self, job: &Job, scope: String) -> Outcome {
+        let environment = match self.environment(job) {
+            Ok(environment) => Arc::new(environment),
+            Err(fault) => return Outcome::refused(fault),
+        };
+        let program = match &job.module {
+            Module::Ready(program) => program.clone(),
+            Module::Stored(digest) => match self.program(digest).await {
+                Ok(program) => program,
+                Err(fault) => return Outcome::refused(fault),
+            },
+        };
+        let input = Input {
+            analysis: job.snapshot.analysis.id,
+            run: job.run,
+            token: self.vault.run_token(job.run),
+            environment,
+            scope,
+            live: job.live.clone(),
+        };
+        self.sandbox.run(&program, input, &job.limits).await
+    }
+
+    /// Builds the environment: granted secrets, variables over them, system entries over both.
+    fn environment(&self, job: &Job) -> Result<Environment, Fault> {
+        let snapshot = &*job.snapshot;
+        if let Some(fault) = &snapshot.fault {
+            return Err(fault.clone());
+        }
+        let mut scratch = Scratch::with_capacity(snapshot.plaintext_bytes());
+        let variables = snapshot.open_variables(&mut scratch)?;
+        let run = job.run.to_string();
+        let attempt = job.attempt.to_string();
+        let mut overlay = Overlay::with_capacity(
+            snapshot.entries.len() + job.variables.len(),
+            snapshot.environment_bytes() + job.variables.iter().map(variable_bytes).sum::<usize>(),
+        );
+        for entry in &snapshot.entries {
+            let value = match &entry.source {
+                Source::Secret(sealed) => {
+                    let range = sealed.open(&mut scratch, &entry.key, &entry.origin)?;
+                    overlay.add(&entry.key, scratch.text(&range), entry.origin.clone());
+                    continue;
+                }
+                Source::Variable(range) => scratch.text(&variables.of(range)),
+                Source::AnalysisId(text) => text,
+                Source::RunId => &run,
+                Source::Attempt => &attempt,
+            };
+            overlay.add(&entry.key, value, entry.origin.clone());
+        }
+        for Variable { key, value, .. } in &job.variables {
+            overlay.add(key, value, Origin::Variable);
+        }
+        let settled = overlay.settle();
+        settled.map_err(|error| Fault::new(FaultCode::EnvironmentLimit, error.to_string()))
+    }
+
+    /// Executes a claimed attempt and seals what came out, ready for the store.
+    async fn perform(&self, job: Job, fence: i64, scope: Option<Vec<u8>>) -> Finished {
+        let cipher = self.vault.run_cipher(job.profile, job.run);
+        let scope = match &cipher {
+            Ok(cipher) => open_scope(cipher, job.run, scope),
+            Err(error) => Err(Fault::new(FaultCode::SecretUnreadable, error.to_string())),
+        };
+        let outcome = match scope {
+            Ok(scope) => self.execute(&job, scope).await,
+            Err(fault) => Outcome::refused(fault),
+        };
+        let (run, attempt) = (job.run, job.attempt);
+        let mut finished = Finished {
+            run,
+            fence,
+            attempt,
+            state: if outcome.ending.is_ok() { State::Succeeded } else { State::Failed },
+            fault: outcome.ending.as_ref().err().map(|fault| fault.code),
+            outcome: None,
+            console: Vec::new(),
+            console_truncated: outcome.console_truncated,
+            duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
+            peak_memory_bytes: outcome.peak_memory_bytes,
+            at: Timestamp::now(),
+        };
+        if let Ok(cipher) = cipher
+            && let Err(error) = seal(&cipher, &outcome, &mut finished)
+        {
+            // The fault's code still says what happened; only its text is lost.
+            tracing::error!(%run, %error, "what came out of a run could not be sealed");
+        }
+        finished
+    }
+
+    /// The program of an uploaded module: from memory, from the artefact cache, or compiled again.
+    async fn program(&self, digest: &Digest) -> Result<Program, Fault> {
+        if let Some(program) = self.sandbox.cached(digest) {
+            return Ok(program);
+        }
+        let internal = |error: &dyn std::fmt::Display| {
+            tracing::error!(%digest, %error, "a module could not be made ready");
+            Fault::new(FaultCode::Internal, "the module could not be made ready on this host")
+        };
+        let form = self.host().module_form(digest).await.map_err(|error| internal(&error))?;
+        let loaded = self.sandbox.load(digest, form).await;
+        if let Some(program) = loaded.map_err(|error| internal(&error))? {
+            return Ok(program);
+        }
+        let (modules, wanted) = (Arc::clone(&self.modules), *digest);
+        let bytes = tokio::task::spawn_blocking(move || modules.get(&wanted)).await;
+        let bytes = bytes.map_err(|error| internal(&error))?.map_err(|error| {
+            let message = format!("the module {digest} cannot be read: {error}; upload it again");
+            Fault::new(FaultCode::ModuleUnreadable, message)
+        })?;
+        self.sandbox.compile(digest, form, bytes).await.map_err(|error| internal(&error))
+    }
+
+    /// The profile of local commands.
+    pub fn profile(&self) -> Id {
+        self.profile
+    }
+
+    /// The settings the runner was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The store's handle for one profile.
+    pub fn tenant(&self, profile: Id) -> Tenant {
+        self.store.tenant(profile)
+    }
+
+    /// The store's handle that sees every profile.
+    pub fn host(&self) -> Host {
+        self.store.host()
+    }
+
+    /// Seals, and opens what is asked for by those who may.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Where finished runs are told.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+fn variable_bytes(variable: &Variable) -> usize {
+    variable.key.len() + variable.value.len()
+}
+
+/// The scope as JSON text; no stored scope stands for `[]`.
+fn open_scope(cipher: &PartCipher, run: Id, sealed: Option<Vec<u8>>) -> Result<String, Fault> {
+    let Some(sealed) = sealed else { return Ok("[]".into()) };
+    let unreadable = |detail: &dyn std::fmt::Display| {
+        let message = format!("the scope of this run cannot be opened: {detail}");
+        Fault::new(FaultCode::SecretUnreadable, message)
+    };
+    let text = cipher.open(&Part::Scope { run }, &sealed).map_err(|error| unreadable(&error))?;
+    match std::str::from_utf8(&text) {
+        Ok(text) => Ok(text.into()),
+        Err(error) => Err(unreadable(&error)),
+    }
+}
+
+fn seal(
+    cipher: &PartCipher,
+    outcome: &Outcome,
+    finished: &mut Finished,
+) -> Result<(), crate::vault::Error> {
+    let (run, attempt) = (finished.run, finished.attempt);
+    finished.outcome = match &outcome.ending {
+        Ok(None) => None,
+        Ok(Some(result)) => Some(cipher.seal(&Part::Result { run, attempt }, result.as_bytes())?),
+        Err(fault) => Some(cipher.seal(&Part::Fault { run, attempt }, fault.message.as_bytes())?),
+    };
+    if !outcome.console.is_empty() {
+        // Lines are strings, numbers and words: writing them as JSON cannot fail.
+        let lines = Zeroizing::new(serde_json::to_vec(&outcome.console).unwrap_or_default());
+        let part = Part::Console { run, attempt, sequence: 0 };
+        finished.console.push((0, cipher.seal(&part, &lines)?));
+    }
+    Ok(())
+}

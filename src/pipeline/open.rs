@@ -1,0 +1,160 @@
+//! Opening everything that a process needs: directory, keys, store, sandbox.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use super::snapshot::Snapshots;
+use super::worker::Wake;
+use super::{Runner, Watch};
+use crate::analysis::ModuleStore;
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::sandbox::{self, Sandbox};
+use crate::store::{self, DataDirectory, Host, Store};
+use crate::vault::{self, Keyring, RootKey, RootKeyError, Vault};
+
+/// The name of the one profile.
+const PROFILE: &str = "default";
+
+/// How a [`Runner`] is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory.
+    pub data: PathBuf,
+    /// The file with the root key; it is made, and only then, when the store has no keyring yet.
+    pub root_key: PathBuf,
+    /// Engine, limits and caps.
+    pub sandbox: sandbox::Settings,
+    /// The longest secret value, in characters.
+    pub secret_value_cap: u32,
+    /// The most variables of one analysis.
+    pub max_variables: usize,
+}
+
+/// Why a runner does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds the data directory.
+    #[error("the data directory {0} is in use by another process")]
+    Locked(PathBuf),
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The root key cannot be read.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// The keyring does not open.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// The folder of modules is not usable.
+    #[error(transparent)]
+    Modules(#[from] crate::analysis::module_store::ModuleStoreError),
+    /// The engine does not start.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// Threads could not be started.
+    #[error("the threads for guests could not be started")]
+    Threads(#[source] std::io::Error),
+    /// The store has keys but no profile.
+    #[error("the store has no profile; restore it from a backup")]
+    NoProfile,
+}
+
+/// The threads that guests run on: never those of the API.
+pub(super) struct Guests {
+    runtime: Option<Runtime>,
+}
+
+impl Guests {
+    fn start() -> Result<Self, OpenError> {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("guest")
+            .enable_all()
+            .build()
+            .map_err(OpenError::Threads)?;
+        Ok(Self { runtime: Some(runtime) })
+    }
+
+    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        match &self.runtime {
+            Some(runtime) => runtime.spawn(future),
+            // Only a runner that is being dropped has no runtime.
+            None => tokio::spawn(future),
+        }
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        // A runtime must not wait for its threads inside another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Runner {
+    /// Opens the data directory, making a new one complete with keys, and takes back the runs
+    /// that were under way when the process before ended.
+    pub async fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
+        let directory = DataDirectory::open(&settings.data)?
+            .ok_or_else(|| OpenError::Locked(settings.data.clone()))?;
+        let store = Store::open(&directory.database()).await?;
+        let (keyring, profile) = keyring(&store.host(), &settings.root_key).await?;
+        let vault = Vault::new(keyring);
+        let modules = ModuleStore::open(&directory.modules()?)?;
+        let mut sandbox = settings.sandbox.clone();
+        sandbox.artefacts = Some(directory.artefacts()?);
+        let sandbox = Sandbox::new(sandbox, Some(vault.artefact_key()))?;
+        let now = Timestamp::now();
+        let taken_back = store.host().recover(now, true).await?;
+        if taken_back > 0 {
+            tracing::info!(runs = taken_back, "took back runs that were under way");
+        }
+        Ok(Arc::new(Self {
+            settings,
+            store,
+            vault,
+            sandbox: Arc::new(sandbox),
+            modules: Arc::new(modules),
+            snapshots: Arc::new(Snapshots::new()),
+            watch: Watch::default(),
+            wake: Wake::default(),
+            guests: Guests::start()?,
+            worker: Id::generate(now).to_string(),
+            profile,
+            _directory: directory,
+        }))
+    }
+
+    /// Waits until all accepted writes are durable.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// Opens the keyring, or founds a new one with its first profile.
+async fn keyring(host: &Host, root_key: &Path) -> Result<(Keyring, Id), OpenError> {
+    let wrapped = host.wrapped_keys().await?;
+    if !wrapped.is_empty() {
+        let keyring = Keyring::open(&RootKey::read(root_key)?, &wrapped)?;
+        let profile = host.profiles().await?.first().copied().ok_or(OpenError::NoProfile)?;
+        return Ok((keyring, profile));
+    }
+    let root = match root_key.exists() {
+        true => RootKey::read(root_key)?,
+        false => RootKey::create(root_key)?,
+    };
+    let now = Timestamp::now();
+    let profile = Id::generate(now);
+    let (mut keyring, host_key) = Keyring::create(&root, now);
+    let data_key = keyring.add_profile(&root, profile, now);
+    host.found(profile, PROFILE, vec![host_key, data_key], now).await?;
+    Ok((keyring, profile))
+}

@@ -1,0 +1,200 @@
+//! Asking for a run: durably queued, or executed at once for `exec`.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::snapshot::Snapshot;
+use super::worker::decide;
+use super::{Job, Module, Runner};
+use crate::analysis::{Digest, InvalidModule, Limits, Variable};
+use crate::cause::{Cause, CauseKind};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::run::{EnvironmentEntry, RunRequest};
+use crate::sandbox::CompileError;
+use crate::store::{self, Due, NewRun, Tenant};
+use crate::vault::Part;
+
+/// Why a run was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The analysis is switched off.
+    #[error("the analysis is switched off; switch it on to run it")]
+    Inactive,
+    /// Nothing was uploaded.
+    #[error("the analysis has no module; upload one first")]
+    NoModule,
+    /// The module that came with the request is not one.
+    #[error(transparent)]
+    InvalidModule(#[from] InvalidModule),
+    /// The module that came with the request does not compile or link.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The scope could not be sealed.
+    #[error(transparent)]
+    Vault(#[from] crate::vault::Error),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// A run for a developer, executed at once.
+pub struct ExecRequest {
+    /// Whose grants, variables and limits count.
+    pub analysis: Id,
+    /// Another module than the analysis's own.
+    pub module: Option<Vec<u8>>,
+    /// Variables that beat those of the analysis.
+    pub variables: Vec<Variable>,
+    /// JSON text.
+    pub scope: Zeroizing<String>,
+    /// A shorter wall time than the analysis's own.
+    pub wall_time_ms: Option<u64>,
+    /// Who asks.
+    pub by: String,
+}
+
+impl Runner {
+    /// What the policies of the present generation mean for one analysis.
+    pub async fn snapshot(
+        &self,
+        tenant: &Tenant,
+        analysis: Id,
+    ) -> Result<Arc<Snapshot>, store::Error> {
+        let snapshot = self.snapshots.load(tenant, &self.vault, analysis).await?;
+        if snapshot.exists { Ok(snapshot) } else { Err(store::Error::NotFound) }
+    }
+
+    /// Queues a run of the analysis's active version. It is durable when this returns.
+    pub async fn enqueue(
+        &self,
+        tenant: &Tenant,
+        analysis: Id,
+        scope: &str,
+        cause: Cause,
+    ) -> Result<Id, RequestError> {
+        let snapshot = self.snapshot(tenant, analysis).await?;
+        let (version, module) = active_version(&snapshot)?;
+        let request = request(&snapshot, module, Some(version), cause);
+        let new = self.new_run(tenant, request, scope)?;
+        let acknowledged = self.host().enqueue(new).await?;
+        self.wake.now();
+        Ok(acknowledged.run)
+    }
+
+    /// Executes a run at once, through the very steps of a queued one, and records it.
+    pub async fn exec(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        exec: ExecRequest,
+    ) -> Result<Id, RequestError> {
+        let snapshot = self.snapshot(tenant, exec.analysis).await?;
+        let cause = Cause { kind: CauseKind::Exec, by: exec.by };
+        let (module, request) = match exec.module {
+            Some(bytes) => {
+                let (digest, program) = self.compile(bytes).await?;
+                (Module::Ready(program), request(&snapshot, digest, None, cause))
+            }
+            None => {
+                let (version, digest) = active_version(&snapshot)?;
+                (Module::Stored(digest), request(&snapshot, digest, Some(version), cause))
+            }
+        };
+        if !snapshot.analysis.active {
+            return Err(RequestError::Inactive);
+        }
+        let run = request.id;
+        let mut limits = snapshot.analysis.limits.within(&self.settings.sandbox.caps);
+        limits.wall_time_ms = exec.wall_time_ms.unwrap_or(limits.wall_time_ms);
+        let claimed = loop {
+            let new = self.new_run(tenant, request.clone(), &exec.scope)?;
+            let snapshots = Arc::clone(&self.snapshots);
+            let caps = Limits { wall_time_ms: u64::MAX, ..self.settings.sandbox.caps };
+            let own: Vec<String> = exec.variables.iter().map(|v| v.key.clone()).collect();
+            let decide = move |due: &Due| {
+                let (snapshot, mut grant) = decide(&snapshots, &caps, due)?;
+                if !own.is_empty() {
+                    grant.environment = overridden(&snapshot, &own);
+                }
+                Some((snapshot, grant))
+            };
+            let host = self.host();
+            if let Some(claimed) =
+                host.claim_request(&self.worker, new, Timestamp::now(), decide).await?
+            {
+                break claimed;
+            }
+            self.snapshot(tenant, exec.analysis).await?;
+        };
+        let job = Job {
+            profile: tenant.profile(),
+            run,
+            attempt: claimed.attempt,
+            snapshot: claimed.decision,
+            variables: exec.variables,
+            limits,
+            module,
+            live: None,
+        };
+        let runner = Arc::clone(self);
+        // On the guests' runtime, and to its end even when the caller goes away.
+        let task = self.guests.spawn(async move {
+            let finished = runner.perform(job, claimed.fence, claimed.scope).await;
+            runner.conclude(finished).await;
+        });
+        // A run that was dropped stays on record as it stands.
+        let _ = task.await;
+        Ok(run)
+    }
+
+    fn new_run(
+        &self,
+        tenant: &Tenant,
+        request: RunRequest,
+        scope: &str,
+    ) -> Result<NewRun, RequestError> {
+        let profile = tenant.profile();
+        let scope = match scope {
+            "[]" => None,
+            text => {
+                let part = Part::Scope { run: request.id };
+                Some(self.vault.seal(profile, &part, text.as_bytes())?)
+            }
+        };
+        Ok(NewRun { profile, request, scope })
+    }
+}
+
+fn active_version(snapshot: &Snapshot) -> Result<(u32, Digest), RequestError> {
+    if !snapshot.analysis.active {
+        return Err(RequestError::Inactive);
+    }
+    snapshot.analysis.version.zip(snapshot.module).ok_or(RequestError::NoModule)
+}
+
+fn request(snapshot: &Snapshot, module: Digest, version: Option<u32>, cause: Cause) -> RunRequest {
+    let now = Timestamp::now();
+    RunRequest {
+        id: Id::generate(now),
+        analysis: snapshot.analysis.id,
+        module,
+        version,
+        cause,
+        dedupe_key: None,
+        due_at: now,
+        created_at: now,
+    }
+}
+
+/// The record of an environment in which `own` variables beat what the snapshot planned.
+fn overridden(snapshot: &Snapshot, own: &[String]) -> Arc<str> {
+    use crate::environment::Origin;
+    let planned = snapshot.entries.iter().map(|entry| (entry.key.as_str(), &entry.origin));
+    let mut entries: std::collections::BTreeMap<&str, &Origin> = planned.collect();
+    entries.extend(own.iter().map(|key| (key.as_str(), &Origin::Variable)));
+    let records: Vec<_> =
+        entries.into_iter().map(|(key, origin)| EnvironmentEntry::new(key, origin)).collect();
+    // Keys, ids and numbers: writing them as JSON cannot fail.
+    serde_json::to_string(&records).unwrap_or_default().into()
+}

@@ -1,0 +1,104 @@
+//! Taking in a module: inspected, compiled within bounds, kept, and only then active.
+
+use std::sync::Arc;
+
+use super::Runner;
+use crate::analysis::module_store::ModuleStoreError;
+use crate::analysis::{Digest, InvalidModule, ModuleVersion, module};
+use crate::audit::Entry;
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::sandbox::{CompileError, Program};
+use crate::store::{self, Tenant};
+
+/// Why an upload was refused. The version that ran before stays active.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The bytes are not a module that the runner can run.
+    #[error(transparent)]
+    Invalid(#[from] InvalidModule),
+    /// It does not compile or link.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It could not be kept.
+    #[error(transparent)]
+    Modules(#[from] ModuleStoreError),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// A module to become a version of an analysis.
+pub struct Uploaded {
+    /// The analysis.
+    pub analysis: Id,
+    /// The module's bytes.
+    pub bytes: Vec<u8>,
+    /// The name of the file it came from.
+    pub file_name: String,
+    /// Who uploads.
+    pub by: String,
+}
+
+impl Runner {
+    /// Adds a version to an analysis and makes it active.
+    pub async fn upload(
+        &self,
+        tenant: &Tenant,
+        uploaded: Uploaded,
+        entry: impl FnOnce(&Digest) -> Entry,
+    ) -> Result<ModuleVersion, UploadError> {
+        let Uploaded { analysis, bytes, file_name, by } = uploaded;
+        // An unknown analysis is told before anything is compiled for it.
+        tenant.analysis(analysis).await?;
+        let size = bytes.len() as u64;
+        let form = module::inspect(&bytes)?;
+        let digest = Digest::of(&bytes);
+        self.sandbox.compile(&digest, form, bytes.clone()).await?;
+        let modules = Arc::clone(&self.modules);
+        let kept = tokio::task::spawn_blocking(move || modules.put(&bytes)).await;
+        kept.map_err(|error| store::Error::Damaged(error.to_string()))??;
+        let created_at = Timestamp::now();
+        let mut version =
+            ModuleVersion { version: 0, digest, form, size, file_name, created_by: by, created_at };
+        version.version =
+            tenant.add_module_version(analysis, version.clone(), entry(&digest)).await?;
+        Ok(version)
+    }
+
+    /// Inspects and compiles a module that is not kept.
+    pub(super) async fn compile(
+        &self,
+        bytes: Vec<u8>,
+    ) -> Result<(Digest, Program), super::RequestError> {
+        let form = module::inspect(&bytes)?;
+        let digest = Digest::of(&bytes);
+        let program = match self.sandbox.cached(&digest) {
+            Some(program) => program,
+            None => self.sandbox.compile(&digest, form, bytes).await?,
+        };
+        Ok((digest, program))
+    }
+
+    /// The bytes of a module, checked against its digest.
+    pub async fn module(&self, digest: Digest) -> Result<Vec<u8>, UploadError> {
+        let modules = Arc::clone(&self.modules);
+        let read = tokio::task::spawn_blocking(move || modules.get(&digest)).await;
+        Ok(read.map_err(|error| store::Error::Damaged(error.to_string()))??)
+    }
+
+    /// Removes the bytes of modules that no analysis uses any more.
+    pub async fn forget_modules(&self, digests: Vec<Digest>) {
+        let modules = Arc::clone(&self.modules);
+        let removed = tokio::task::spawn_blocking(move || {
+            for digest in digests {
+                if let Err(error) = modules.remove(&digest) {
+                    tracing::warn!(%digest, %error, "an unused module could not be removed");
+                }
+            }
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "unused modules could not be removed");
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Why each key of an analysis's environment is there or is not.
+//!
+//! Owns the sentences. The decisions come from [`Rules`], so that an explanation cannot differ
+//! from what a run gets.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Action, Decision, Effect, Object, Permission, Policy, ResourceType, RuleRef, Rules, Selector,
+    Subject,
+};
+use crate::id::Id;
+use crate::tag::Tags;
+
+/// What an explanation needs to know of a secret.
+#[derive(Clone, Copy, Debug)]
+pub struct SecretFacts<'a> {
+    /// Its id.
+    pub id: Id,
+    /// Its key.
+    pub key: &'a str,
+    /// Its tags.
+    pub tags: &'a Tags,
+    /// The version that a run would get.
+    pub version: u32,
+    /// The word for its exposure.
+    pub exposure: &'a str,
+}
+
+/// What becomes of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The secret's value is in the environment.
+    Granted,
+    /// The key is not in the environment.
+    Refused,
+    /// The secret is granted, but a variable of the same key takes its place.
+    Overridden,
+    /// A variable, and no granted secret of the same key.
+    Variable,
+}
+
+/// Where the value under a key comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A secret.
+    Secret,
+    /// A variable of the analysis.
+    Variable,
+}
+
+/// A policy, for people.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NamedPolicy {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    pub name: String,
+}
+
+/// One key, what becomes of it, and why. What does not apply is left out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The key.
+    pub key: String,
+    /// What becomes of it.
+    pub decision: Verdict,
+    /// Where the value comes from that the run sees; none where it sees none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Source>,
+    /// The secret that was decided about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Id>,
+    /// The secret's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// The word for the secret's exposure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<String>,
+    /// The policy that spoke about the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<NamedPolicy>,
+    /// Which of its permissions did, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<u32>,
+    /// What that permission does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+    /// All of it in one sentence.
+    pub reason: String,
+}
+
+/// Explains every key that the `secrets` or the `variables` have, sorted by key.
+///
+/// `policies` are those of the profile: whether one applies to `subject` is decided here.
+pub fn explain<'a>(
+    subject: Subject<'_>,
+    policies: impl IntoIterator<Item = &'a Policy>,
+    secrets: impl IntoIterator<Item = SecretFacts<'a>>,
+    variables: impl IntoIterator<Item = &'a str>,
+) -> Vec<Explanation> {
+    let policies = policies.into_iter().filter(|policy| policy.applies_to(subject));
+    let policies: Vec<&Policy> = policies.collect();
+    let rules = Rules::compile(subject, policies.iter().copied());
+    let reasons = Reasons::new(subject, &policies);
+    let secrets = secrets.into_iter().map(|secret| {
+        let object = Object { id: Some(secret.id), tags: secret.tags };
+        let decision = rules.decide(ResourceType::Secrets, Action::Access, &object);
+        (secret.key, reasons.about_secret(secret, decision))
+    });
+    let mut explanations: BTreeMap<&str, Explanation> = secrets.collect();
+    for key in variables {
+        let under = explanations.remove(key);
+        explanations.insert(key, laid_over(key, under));
+    }
+    explanations.into_values().collect()
+}
+
+/// What a variable makes of the explanation that its key had.
+fn laid_over(key: &str, under: Option<Explanation>) -> Explanation {
+    let variable = |reason| Explanation {
+        key: key.into(),
+        decision: Verdict::Variable,
+        origin: Some(Source::Variable),
+        secret: None,
+        version: None,
+        exposure: None,
+        policy: None,
+        permission: None,
+        effect: None,
+        reason,
+    };
+    let Some(secret) = under else { return variable("a variable of the analysis".into()) };
+    match secret.decision {
+        Verdict::Granted => Explanation {
+            decision: Verdict::Overridden,
+            origin: Some(Source::Variable),
+            reason: format!("a variable of the same key hides the secret; {}", secret.reason),
+            ..secret
+        },
+        Verdict::Refused => variable(format!(
+            "a variable of the analysis; the secret of the same key stays out: {}",
+            secret.reason
+        )),
+        // The key stands among the variables twice.
+        Verdict::Overridden | Verdict::Variable => secret,
+    }
+}
+
+/// Puts decisions about one analysis into words.
+struct Reasons<'a> {
+    subject: Subject<'a>,
+    spoken: HashMap<RuleRef, (&'a Policy, &'a Permission)>,
+}
+
+impl<'a> Reasons<'a> {
+    /// `policies` are those that the rules behind the decisions were compiled from.
+    fn new(subject: Subject<'a>, policies: &[&'a Policy]) -> Self {
+        let numbered = policies.iter().flat_map(|policy| {
+            let permissions = (0..).zip(&policy.permissions);
+            permissions.map(move |(number, permission)| {
+                (RuleRef { policy: policy.id, permission: number }, (*policy, permission))
+            })
+        });
+        Self { subject, spoken: numbered.collect() }
+    }
+
+    fn about_secret(&self, secret: SecretFacts<'_>, decision: Decision) -> Explanation {
+        let spoke = decision.rule.map(|rule| {
+            let known = self.spoken.get(&rule);
+            let (policy, permission) = known.expect("rules come from the policies given");
+            (*policy, rule.permission, *permission)
+        });
+        let reason = match spoke {
+            Some((policy, number, permission)) => self.sentence(policy, number, permission),
+            None if self.spoken.is_empty() => {
+                "no policy allows this: no active policy targets the analysis".into()
+            }
+            None => "no policy allows this".into(),
+        };
+        Explanation {
+            key: secret.key.into(),
+            decision: if decision.granted { Verdict::Granted } else { Verdict::Refused },
+            origin: decision.granted.then_some(Source::Secret),
+            secret: Some(secret.id),
+            version: Some(secret.version),
+            exposure: Some(secret.exposure.into()),
+            policy: spoke
+                .map(|(policy, ..)| NamedPolicy { id: policy.id, name: policy.name.clone() }),
+            permission: spoke.map(|(_, number, _)| number),
+            effect: spoke.map(|(.., permission)| permission.effect),
+            reason,
+        }
+    }
+
+    fn sentence(&self, policy: &Policy, number: u32, permission: &Permission) -> String {
+        let name = &policy.name;
+        let what = format!("{} {}", Action::Access.phrase(), self.picked(permission));
+        match permission.effect {
+            Effect::Allow => format!("policy {name:?}, permission {number} allows {what}"),
+            Effect::Deny => {
+                format!("denied by policy {name:?}, permission {number}, which denies {what}")
+            }
+        }
+    }
+
+    /// The resources of a permission: `secrets tagged team=billing`.
+    fn picked(&self, permission: &Permission) -> String {
+        let (one, many) = (permission.resource.one(), permission.resource.many());
+        match &permission.selector {
+            Selector::Any => format!("all {many}"),
+            Selector::Id(id) => format!("the {one} {id}"),
+            Selector::Tag(tag) => format!("{many} tagged {}={}", bare(&tag.key), bare(&tag.value)),
+            Selector::TagMatch(key) => {
+                let own = self.subject.tags.get(key).unwrap_or_default();
+                format!("{many} tagged {}={}, as the analysis is", bare(key), bare(own))
+            }
+        }
+    }
+}
+
+/// A tag's text as it is, or quoted where it could be misread or steer a terminal.
+fn bare(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_alphanumeric() || "-_.:/@+".contains(c);
+    if text.chars().all(plain) { text.into() } else { format!("{text:?}").into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{parse_permissions, parse_targets};
+    use crate::tag::Tag;
+    use serde_json::{Value, json};
+
+    const ANALYSIS: Id = Id::from_bytes([0xa; 12]);
+    const SECRET: Id = Id::from_bytes([9; 12]);
+
+    fn tags(key: &str, value: &str) -> Tags {
+        Tags::new(vec![Tag { key: key.into(), value: value.into() }]).unwrap()
+    }
+
+    fn policy(name: &str, permissions: Value) -> Policy {
+        Policy {
+            id: Id::from_bytes([1; 12]),
+            name: name.into(),
+            active: true,
+            tags: Tags::default(),
+            targets: parse_targets(&json!([["analysis"]])).unwrap(),
+            permissions: parse_permissions(&permissions).unwrap(),
+            created_at: Default::default(),
+            updated_at: Default::default(),
+        }
+    }
+
+    fn access(effect: &str, resource: Value) -> Value {
+        json!({"effect": effect, "action": ["access"], "resource": resource})
+    }
+
+    fn billing(effect: &str) -> Value {
+        access(effect, json!(["secrets", "tag.key", "team", "tag.value", "billing"]))
+    }
+
+    /// What is said about a secret `API_KEY` tagged `team=billing`, and about the variables.
+    fn said(policies: &[Policy], variables: &[&str]) -> Vec<Explanation> {
+        let own = tags("team", "billing");
+        let secret = SecretFacts {
+            id: SECRET,
+            key: "API_KEY",
+            tags: &own,
+            version: 3,
+            exposure: "environment",
+        };
+        let subject = Subject { id: ANALYSIS, tags: &own };
+        explain(subject, policies, [secret], variables.iter().copied())
+    }
+
+    fn reason(policies: &[Policy]) -> String {
+        said(policies, &[]).remove(0).reason
+    }
+
+    #[test]
+    fn a_grant_names_its_policy_and_permission() {
+        let policies = [policy("billing secrets", json!([billing("allow")]))];
+        assert_eq!(
+            serde_json::to_value(said(&policies, &[])).unwrap(),
+            json!([{
+                "key": "API_KEY",
+                "decision": "granted",
+                "origin": "secret",
+                "secret": SECRET,
+                "version": 3,
+                "exposure": "environment",
+                "policy": {"id": policies[0].id, "name": "billing secrets"},
+                "permission": 0,
+                "effect": "allow",
+                "reason": "policy \"billing secrets\", permission 0 allows access to secrets \
+                           tagged team=billing",
+            }])
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_deny_or_that_nothing_spoke() {
+        let denied = policy("no", json!([billing("allow"), access("deny", json!(["secrets"]))]));
+        let explanation = said(&[denied], &[]).remove(0);
+        assert_eq!((explanation.decision, explanation.origin), (Verdict::Refused, None));
+        assert_eq!((explanation.permission, explanation.effect), (Some(1), Some(Effect::Deny)));
+        assert_eq!(
+            explanation.reason,
+            r#"denied by policy "no", permission 1, which denies access to all secrets"#
+        );
+        let other = json!([access("allow", json!(["secrets", "tag_match", "tier"]))]);
+        let mut silent = policy("silent", other);
+        let json = serde_json::to_value(said(std::slice::from_ref(&silent), &[])).unwrap();
+        assert_eq!(
+            json,
+            json!([{
+                "key": "API_KEY",
+                "decision": "refused",
+                "secret": SECRET,
+                "version": 3,
+                "exposure": "environment",
+                "reason": "no policy allows this",
+            }])
+        );
+        silent.active = false;
+        let nobody = "no policy allows this: no active policy targets the analysis";
+        assert_eq!(reason(&[silent]), nobody);
+        assert_eq!(reason(&[]), nobody);
+    }
+
+    #[test]
+    fn every_form_has_its_words() {
+        for (resource, words) in [
+            (json!(["secrets"]), "all secrets".to_owned()),
+            (json!(["secrets", "id", SECRET]), format!("the secret {SECRET}")),
+            (
+                json!(["secrets", "tag_match", "team"]),
+                "secrets tagged team=billing, as the analysis is".to_owned(),
+            ),
+        ] {
+            let reason = reason(&[policy("p", json!([access("allow", resource)]))]);
+            assert_eq!(reason, format!("policy \"p\", permission 0 allows access to {words}"));
+        }
+    }
+
+    #[test]
+    fn a_variable_overrides_a_granted_secret_and_says_so() {
+        let policies = [policy("p", json!([billing("allow")]))];
+        let explanation = said(&policies, &["API_KEY", "API_KEY"]).remove(0);
+        assert_eq!(explanation.decision, Verdict::Overridden);
+        assert_eq!(explanation.origin, Some(Source::Variable));
+        assert_eq!((explanation.secret, explanation.permission), (Some(SECRET), Some(0)));
+        assert_eq!(
+            explanation.reason,
+            "a variable of the same key hides the secret; policy \"p\", permission 0 allows access \
+             to secrets tagged team=billing"
+        );
+    }
+
+    #[test]
+    fn a_variable_over_a_refused_or_absent_secret_is_simply_the_variable() {
+        let explanations = said(&[policy("p", json!([billing("deny")]))], &["Z", "API_KEY", "A"]);
+        let keys: Vec<&str> = explanations.iter().map(|e| e.key.as_str()).collect();
+        assert_eq!(keys, ["A", "API_KEY", "Z"]);
+        assert_eq!(
+            serde_json::to_value(&explanations[1]).unwrap(),
+            json!({
+                "key": "API_KEY",
+                "decision": "variable",
+                "origin": "variable",
+                "reason": "a variable of the analysis; the secret of the same key stays out: denied \
+                           by policy \"p\", permission 0, which denies access to secrets tagged \
+                           team=billing",
+            })
+        );
+        assert_eq!(explanations[2].reason, "a variable of the analysis");
+    }
+
+    #[test]
+    fn an_explanation_reads_back_from_its_json() {
+        for explanation in said(&[policy("p", json!([billing("allow")]))], &["API_KEY", "OTHER"]) {
+            let json = serde_json::to_string(&explanation).unwrap();
+            assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation);
+        }
+    }
+
+    #[test]
+    fn names_and_tags_cannot_steer_a_terminal() {
+        assert_eq!(bare("a b\u{1b}[2J"), r#""a b\u{1b}[2J""#);
+        assert_eq!(bare("prod-1.eu/ü"), "prod-1.eu/ü");
+        let reason = reason(&[policy("p\u{1b}[2J", json!([billing("deny")]))]);
+        assert!(reason.starts_with(r#"denied by policy "p\u{1b}[2J","#), "{reason}");
+    }
+}

@@ -1,0 +1,27 @@
+//! What a cause asks for.
+
+use crate::analysis::Digest;
+use crate::cause::Cause;
+use crate::clock::Timestamp;
+use crate::id::Id;
+
+/// A request to run an analysis, made by a cause and kept durably before it is acknowledged.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunRequest {
+    /// The run's id, chosen by whoever asks.
+    pub id: Id,
+    /// What to run.
+    pub analysis: Id,
+    /// The module to run.
+    pub module: Digest,
+    /// The analysis's version of it; none where the module came with the request.
+    pub version: Option<u32>,
+    /// What set it off.
+    pub cause: Cause,
+    /// Makes the same request twice the same run, per profile.
+    pub dedupe_key: Option<String>,
+    /// The earliest start.
+    pub due_at: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

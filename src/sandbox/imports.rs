@@ -1,0 +1,210 @@
+//! Which imports of a module the runner does not give, each by its name.
+
+use std::fmt;
+
+use wasmtime::component::{self, Component, types::ComponentItem};
+use wasmtime::{Linker, Module, Store};
+
+use super::guest;
+use super::state::State;
+
+/// How many imports a message names.
+const SHOWN: usize = 10;
+
+/// The interfaces of WASI 0.2 that components find here.
+const WASI: [(&str, &[&str]); 6] = [
+    (
+        "cli",
+        &[
+            "environment",
+            "exit",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+        ],
+    ),
+    ("clocks", &["monotonic-clock", "wall-clock"]),
+    ("filesystem", &["types", "preopens"]),
+    ("io", &["error", "poll", "streams"]),
+    ("random", &["random", "insecure", "insecure-seed"]),
+    (
+        "sockets",
+        &[
+            "network",
+            "instance-network",
+            "ip-name-lookup",
+            "tcp",
+            "tcp-create-socket",
+            "udp",
+            "udp-create-socket",
+        ],
+    ),
+];
+
+/// The imports of a module that the runner does not give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownImports(Vec<String>);
+
+impl UnknownImports {
+    /// Their names: `module::name` for a core module, the interface for a component.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Those of a core module, if there are any.
+    pub(super) fn of_module(
+        module: &Module,
+        linker: &Linker<State>,
+        store: &mut Store<State>,
+    ) -> Option<Self> {
+        let mut names = Vec::new();
+        for import in module.imports() {
+            if linker.get_by_import(&mut *store, &import).is_none() {
+                names.push(format!("{}::{}", import.module(), import.name()));
+            }
+        }
+        Self::new(names)
+    }
+
+    /// Those of a component, if there are any.
+    pub(super) fn of_component(component: &Component) -> Option<Self> {
+        let engine = component.engine();
+        let needs_code = |item: &ComponentItem| match item {
+            ComponentItem::ComponentInstance(instance) => instance
+                .exports(engine)
+                .any(|(_, export)| !matches!(export.ty, ComponentItem::Type(_))),
+            ComponentItem::Type(_) => false,
+            _ => true,
+        };
+        let ty = component.component_type();
+        let unknown =
+            ty.imports(engine).filter(|(name, item)| !is_given(name) && needs_code(&item.ty));
+        Self::new(unknown.map(|(name, _)| name.to_owned()).collect())
+    }
+
+    fn new(mut names: Vec<String>) -> Option<Self> {
+        names.sort();
+        names.dedup();
+        (!names.is_empty()).then_some(Self(names))
+    }
+}
+
+fn is_given(name: &str) -> bool {
+    if name == guest::CONSOLE {
+        return true;
+    }
+    let wasi = || {
+        let (package, rest) = name.strip_prefix("wasi:")?.split_once('/')?;
+        let (interface, version) = rest.split_once('@')?;
+        let (_, interfaces) = WASI.iter().find(|(given, _)| *given == package)?;
+        Some(version.starts_with("0.2.") && interfaces.contains(&interface))
+    };
+    wasi().unwrap_or(false)
+}
+
+/// What to do about an import, as far as its name tells.
+fn advice(name: &str) -> Option<&'static str> {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    if starts(&["wasi:http/"]) {
+        Some("this version of the runner gives no outbound HTTP; build without it")
+    } else if starts(&["wasi:"]) && name.contains("@0.3") {
+        Some("build for WASI 0.2")
+    } else if starts(&["wasi_unstable::", "wasi::"]) {
+        Some("rebuild for wasm32-wasip1 with a current toolchain")
+    } else if starts(&["__wbindgen", "wbg::", "./"]) {
+        Some("wasm-bindgen builds for browsers; build for wasm32-wasip1 or wasm32-wasip2")
+    } else if starts(&["gojs::", "go::"]) {
+        Some("build with GOOS=wasip1 GOARCH=wasm")
+    } else if starts(&["env::"]) {
+        Some("functions of `env` come from a host of your own; build for WASI")
+    } else if starts(&["runner:analysis/"]) {
+        Some("this runner knows version 1.0.0 of runner:analysis")
+    } else {
+        None
+    }
+}
+
+impl fmt::Display for UnknownImports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the module imports what the runner does not give: ")?;
+        for (i, name) in self.0.iter().take(SHOWN).enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}`{name:.200}`")?;
+        }
+        if let more @ 1.. = self.0.len().saturating_sub(SHOWN) {
+            write!(f, " and {more} more")?;
+        }
+        let mut said = Vec::new();
+        for advice in self.0.iter().filter_map(|name| advice(name)) {
+            if !said.contains(&advice) {
+                write!(f, "; {advice}")?;
+                said.push(advice);
+            }
+        }
+        if said.is_empty() {
+            f.write_str("; build it so that it needs only WASI and runner:analysis")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that components may import, ready to be linked.
+pub(super) fn component_linker(
+    engine: &wasmtime::Engine,
+) -> wasmtime::Result<component::Linker<State>> {
+    let mut linker = component::Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    guest::add_console(&mut linker)?;
+    Ok(linker)
+}
+
+/// Everything that core modules may import, ready to be linked.
+pub(super) fn core_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p1::add_to_linker_async(&mut linker, State::wasi)?;
+    Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_interface_that_is_said_to_be_given_is_in_the_linker() {
+        let engine = super::super::engine::compiling().unwrap();
+        let mut linker = component_linker(&engine).unwrap();
+        for (package, interfaces) in WASI {
+            for interface in interfaces {
+                let name = format!("wasi:{package}/{interface}@0.2.12");
+                assert!(is_given(&name));
+                // Linking an interface a second time is refused.
+                assert!(linker.instance(&name).is_err(), "{name}");
+            }
+        }
+        assert!(linker.instance(guest::CONSOLE).is_err());
+        assert!(linker.instance("wasi:http/types@0.2.12").is_ok());
+    }
+
+    #[test]
+    fn messages_say_what_to_do() {
+        let message = |names: &[&str]| {
+            UnknownImports::new(names.iter().map(|&name| name.into()).collect())
+                .unwrap()
+                .to_string()
+        };
+        assert!(message(&["env::a", "env::b"]).ends_with(
+            "`env::b`; functions of `env` come from a host of your own; build for WASI"
+        ));
+        assert!(message(&["wasi:http/types@0.2.3"]).contains("no outbound HTTP"));
+        assert!(message(&["other::x"]).contains("only WASI"));
+        let many: Vec<_> = (0..15).map(|i| format!("x::{i:02}")).collect();
+        let many = UnknownImports::new(many).unwrap();
+        assert!(many.to_string().contains("`x::09` and 5 more"));
+        assert_eq!(UnknownImports::new(Vec::new()), None);
+    }
+}

@@ -1,0 +1,306 @@
+//! Runs guests: each in a fresh WebAssembly instance, within its limits, seeing nothing of the host.
+//!
+//! Owns the engine, compilation and its bounds, the cache of linked programs, what a guest finds
+//! around itself, and how its end becomes an outcome. It gets an open [`Environment`] and knows
+//! neither policies nor the vault nor the store. Wasmtime's types do not leave this folder.
+
+mod artefact;
+mod command;
+mod compile;
+mod console;
+mod engine;
+mod guest;
+mod imports;
+mod limits;
+mod outcome;
+mod program;
+mod settings;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
+use zeroize::Zeroizing;
+
+use crate::analysis::{Digest, Form, Limits};
+use crate::environment::{Environment, Redactor};
+use crate::id::Id;
+use crate::run::console::Line;
+use artefact::Artefacts;
+use command::CommandInput;
+use console::Console;
+use limits::{Budget, Limiter};
+use program::{Ending, Linkers, Programs, Unlinkable};
+use state::State;
+
+pub use command::API_ADDRESS;
+pub use compile::{COMPILE_COMMAND, compile_child};
+pub use engine::prepare;
+pub use imports::UnknownImports;
+pub use outcome::Outcome;
+pub use program::Program;
+pub use settings::{CompileBounds, Compiler, Settings};
+
+/// How many modules are compiled at the same time.
+const COMPILERS: usize = 2;
+
+/// Why the sandbox itself failed. No module is to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine refused its settings, or the system refused the address space.
+    #[error("cannot make room for {guests} guests: {reason}. Lower their number or their memory")]
+    Engine {
+        /// How many guests were to run at the same time.
+        guests: usize,
+        /// The engine's words.
+        reason: String,
+    },
+    /// The thread of the engine's clock did not start.
+    #[error("cannot start the sandbox's clock: {0}")]
+    Thread(io::Error),
+    /// The folder of compiled modules cannot be used.
+    #[error("cannot {doing}: {source}")]
+    Artefacts {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others may write into the folder of compiled modules.
+    #[error("others may write to {0}, which holds machine code: take that right away (chmod 700)")]
+    ArtefactsWritable(PathBuf),
+    /// There is a folder of compiled modules, but no key to authenticate them.
+    #[error("compiled modules cannot be kept on disk without a key")]
+    NoArtefactKey,
+    /// The compiler did not start or did not answer.
+    #[error("cannot {doing}: {source}")]
+    Compiler {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process is shutting down.
+    #[error("the work was interrupted")]
+    Interrupted,
+}
+
+/// Why a module does not become a program.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The compiler refused it.
+    #[error("the module does not compile: {0}")]
+    Invalid(String),
+    /// It took more time than a compilation may.
+    #[error(
+        "the module does not compile within {}; make it smaller, or raise the host's bounds",
+        compile::seconds(.0)
+    )]
+    TooSlow(Duration),
+    /// It took more memory than a compilation may; the bound, in bytes.
+    #[error(
+        "the module does not compile within {0} bytes of memory; make it smaller, or raise the \
+         host's bounds"
+    )]
+    TooLarge(u64),
+    /// The compiler crashed over it; how it ended.
+    #[error("the compiler gave up over this module ({0}); build it in another way")]
+    Crashed(String),
+    /// It imports what the runner does not give.
+    #[error("{0}")]
+    UnknownImports(UnknownImports),
+    /// It needs more than a guest gets, or its imports or entry have the wrong types.
+    #[error("the module does not fit this runner: {0}")]
+    Unfit(String),
+    /// The host's fault.
+    #[error(transparent)]
+    Host(#[from] Error),
+}
+
+impl CompileError {
+    /// Whether the module's author has to act, and not the host's administrator.
+    pub const fn is_of_module(&self) -> bool {
+        !matches!(self, Self::Host(_))
+    }
+}
+
+impl From<Unlinkable> for CompileError {
+    fn from(why: Unlinkable) -> Self {
+        match why {
+            Unlinkable::Imports(imports) => Self::UnknownImports(imports),
+            Unlinkable::Unfit(why) => Self::Unfit(why),
+        }
+    }
+}
+
+/// What one run gives to its guest.
+pub struct Input {
+    /// The analysis.
+    pub analysis: Id,
+    /// The run.
+    pub run: Id,
+    /// A token for this run alone.
+    pub token: Zeroizing<String>,
+    /// The keys and values that the guest sees; what leaves the guest is masked by it.
+    pub environment: Arc<Environment>,
+    /// The trigger's JSON text.
+    pub scope: String,
+    /// Who wants each console line as soon as it is complete.
+    pub live: Option<UnboundedSender<Line>>,
+}
+
+/// Compiles modules and runs them. Its methods need a tokio runtime with time and I/O.
+pub struct Sandbox {
+    settings: Settings,
+    linkers: Arc<Linkers>,
+    artefacts: Option<Arc<Artefacts>>,
+    programs: Mutex<Programs>,
+    guests: Semaphore,
+    compilers: Semaphore,
+    loaders: Semaphore,
+    budget: Arc<Budget>,
+}
+
+impl Sandbox {
+    /// A sandbox with these settings. `artefact_key` authenticates compiled modules on disk.
+    pub fn new(
+        settings: Settings,
+        artefact_key: Option<Zeroizing<[u8; 32]>>,
+    ) -> Result<Self, Error> {
+        let engine = engine::running(&settings)?;
+        let artefacts = match (&settings.artefacts, artefact_key) {
+            (None, _) => None,
+            (Some(_), None) => return Err(Error::NoArtefactKey),
+            (Some(path), Some(key)) => {
+                let compatibility = engine::compatibility(&engine);
+                Some(Arc::new(Artefacts::open(path, key, compatibility)?))
+            }
+        };
+        let guests = settings.guests.max(1);
+        let linkers =
+            Linkers::new(engine).map_err(|e| Error::Engine { guests, reason: format!("{e:#}") })?;
+        Ok(Self {
+            linkers: Arc::new(linkers),
+            artefacts,
+            programs: Mutex::new(Programs::new(settings.program_cache_bytes)),
+            guests: Semaphore::new(guests.min(Semaphore::MAX_PERMITS)),
+            compilers: Semaphore::new(COMPILERS),
+            loaders: Semaphore::new(1),
+            budget: Budget::new(settings.memory_budget_bytes),
+            settings,
+        })
+    }
+
+    /// The program of a module, if it is linked and in memory.
+    pub fn cached(&self, digest: &Digest) -> Option<Program> {
+        self.programs().get(digest)
+    }
+
+    /// The program of a module, from memory or from its authentic artefact on disk.
+    pub async fn load(&self, digest: &Digest, form: Form) -> Result<Option<Program>, Error> {
+        // One at a time, so that many runs of one module do not all load it.
+        let _turn = self.loaders.acquire().await;
+        if let Some(program) = self.cached(digest) {
+            return Ok(Some(program));
+        }
+        let Some(artefacts) = self.artefacts.clone() else { return Ok(None) };
+        let (linkers, digest) = (self.linkers.clone(), *digest);
+        let load = move || {
+            let artefact = artefacts.get(&digest, form).map_err(|source| Error::Artefacts {
+                doing: format!("read the compiled module {digest}"),
+                source,
+            })?;
+            let Some(artefact) = artefact else { return Ok(None) };
+            // SAFETY: the code over these very bytes was just verified, under a key that only
+            // this host holds, for this module, form and engine. Only `compile` below makes such
+            // codes, over what the compiler returned.
+            #[expect(unsafe_code, reason = "see the safety comment")]
+            let linked = unsafe { linkers.link(digest, form, &artefact) };
+            // One that does not link any more, say because a cap was lowered, is compiled again,
+            // which tells its author why.
+            Ok(linked.ok())
+        };
+        let program = tokio::task::spawn_blocking(load).await.map_err(|_| Error::Interrupted)??;
+        Ok(program.inspect(|program| self.programs().keep(program.clone())))
+    }
+
+    /// Compiles a module, links it, and keeps it in memory and on disk.
+    ///
+    /// `digest` and `form` must be those of `module`, as the inspection found them.
+    pub async fn compile(
+        &self,
+        digest: &Digest,
+        form: Form,
+        module: Vec<u8>,
+    ) -> Result<Program, CompileError> {
+        debug_assert_eq!(*digest, Digest::of(&module));
+        let _turn = self.compilers.acquire().await;
+        if let Some(program) = self.cached(digest) {
+            return Ok(program);
+        }
+        let Settings { compiler, compile: bounds, .. } = &self.settings;
+        let artefact = compile::compile(compiler, bounds, form, module).await?;
+        let (linkers, artefacts, digest) = (self.linkers.clone(), self.artefacts.clone(), *digest);
+        let link = move || {
+            // SAFETY: these bytes came this moment from our own compiler, in this process or over
+            // a pipe that only it and we hold. Its bounds are no trust boundary: a module that
+            // takes over the compiler could as well take over what the compiler produces.
+            #[expect(unsafe_code, reason = "see the safety comment")]
+            let program = unsafe { linkers.link(digest, form, &artefact) }?;
+            if let Some(artefacts) = artefacts
+                && let Err(error) = artefacts.put(&digest, form, &artefact)
+            {
+                tracing::warn!(module = %digest, %error, "a compiled module could not be kept");
+            }
+            Ok::<_, CompileError>(program)
+        };
+        let linked = tokio::task::spawn_blocking(link).await.map_err(|_| Error::Interrupted)?;
+        linked.inspect(|program| self.programs().keep(program.clone()))
+    }
+
+    /// Runs a program once, in a fresh instance. Waits while all slots for guests are taken.
+    ///
+    /// Dropping the future stops the guest, whatever it is doing, within one epoch tick.
+    pub async fn run(&self, program: &Program, mut input: Input, limits: &Limits) -> Outcome {
+        let _slot = self.guests.acquire().await;
+        let limits = limits.within(&self.settings.caps);
+        let redactor = Redactor::new(input.environment.clone());
+        let console = Console::new(redactor.clone(), limits.console_bytes, input.live.take());
+        let limiter = Limiter::new(limits.memory_bytes, self.budget.clone());
+        let command = (program.form() != Form::Component).then(|| CommandInput {
+            analysis: input.analysis,
+            token: std::mem::take(&mut input.token),
+            environment: input.environment.clone(),
+            scope: std::mem::take(&mut input.scope),
+        });
+        let started = Instant::now();
+        // A limit too far away to be a point in time is none.
+        let deadline = started.checked_add(limits.wall_time());
+        let deadline = deadline.unwrap_or(started + Duration::from_secs(u32::MAX.into()));
+        let state = State::new(limiter, console.clone(), deadline, command);
+        let mut store = state.into_store(&self.linkers.engine);
+        let entered = program.enter(&mut store, &input);
+        let ending = tokio::time::timeout_at(deadline.into(), entered).await;
+        let State { limiter, .. } = store.into_data();
+        let duration = started.elapsed();
+        let ending = ending.unwrap_or(Ending::TimeUp);
+        let printed = console.finish();
+        Outcome {
+            ending: outcome::settle(ending, limiter.refused(), &limits, &redactor),
+            console: printed.lines,
+            console_truncated: printed.truncated,
+            duration,
+            peak_memory_bytes: limiter.peak(),
+        }
+    }
+
+    fn programs(&self) -> MutexGuard<'_, Programs> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

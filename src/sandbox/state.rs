@@ -1,0 +1,63 @@
+//! What the host keeps beside one instance.
+
+use std::time::Instant;
+
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use super::command::{self, CommandInput};
+use super::console::Console;
+use super::limits::Limiter;
+
+/// The most bytes a guest may hand to the host in one call, and so the most that the host copies
+/// for it at one time.
+const HOST_CALL_BYTES: usize = 64 << 20;
+
+/// The data of one guest's store.
+pub(super) struct State {
+    pub(super) limiter: Limiter,
+    pub(super) console: Console,
+    deadline: Instant,
+    input: Option<CommandInput>,
+    /// Made when the guest first calls WASI: many never do.
+    wasi: Option<WasiP1Ctx>,
+}
+
+impl State {
+    pub(super) fn new(
+        limiter: Limiter,
+        console: Console,
+        deadline: Instant,
+        input: Option<CommandInput>,
+    ) -> Self {
+        Self { limiter, console, deadline, input, wasi: None }
+    }
+
+    /// A store around this state, with all its limits in force.
+    pub(super) fn into_store(self, engine: &wasmtime::Engine) -> Store<Self> {
+        let mut store = Store::new(engine, self);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_epoch_deadline(1);
+        // The clock is looked at here too, because timers come late on a host that is full of
+        // computing guests.
+        store.epoch_deadline_callback(|store| {
+            Ok(match Instant::now() < store.data().deadline {
+                true => UpdateDeadline::Yield(1),
+                false => UpdateDeadline::Interrupt,
+            })
+        });
+        store
+    }
+
+    pub(super) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        self.wasi.get_or_insert_with(|| command::wasi(self.input.take(), &self.console))
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi().ctx()
+    }
+}

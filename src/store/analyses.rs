@@ -1,0 +1,399 @@
+//! Analyses and the versions of their modules.
+
+use std::collections::BTreeMap;
+
+use sqlx::QueryBuilder;
+use sqlx::sqlite::SqliteRow;
+
+use super::row::{Columns, damaged};
+use super::{Connection, Dialect, Error, Filter, Page, Tenant, audit, bump, tags};
+use crate::analysis::{Analysis, Digest, Limits, ModuleVersion};
+use crate::audit::Entry;
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::policy::ResourceType;
+use crate::tag::Tags;
+
+const COLUMNS: &str = "SELECT id, name, description, active, run_on, runtime, limits, version, \
+     token_hint, variables, created_at, updated_at, \
+     (SELECT run.created_at FROM run WHERE run.analysis_id = analysis.id \
+      ORDER BY run.id DESC LIMIT 1) AS last_run, \
+     (SELECT digest FROM module_version WHERE module_version.analysis_id = analysis.id \
+      AND module_version.version = analysis.version) AS digest FROM analysis";
+
+/// An analysis with what is kept beside it.
+pub struct StoredAnalysis {
+    /// What is known about it in the open.
+    pub analysis: Analysis,
+    /// The module of its active version.
+    pub module: Option<Digest>,
+    /// Its variables in one envelope, if it has any.
+    pub variables: Option<Vec<u8>>,
+    /// Prefix and last four characters of its token.
+    pub token_hint: String,
+}
+
+/// What changes; what is absent stays.
+#[derive(Default)]
+pub struct AnalysisEdit {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another description; the inner none removes it.
+    pub description: Option<Option<String>>,
+    /// On or off.
+    pub active: Option<bool>,
+    /// Another place to run.
+    pub run_on: Option<String>,
+    /// Another runtime word.
+    pub runtime: Option<String>,
+    /// All limits.
+    pub limits: Option<Limits>,
+    /// All tags.
+    pub tags: Option<Tags>,
+    /// All variables, sealed; the inner none removes them.
+    pub variables: Option<Option<Vec<u8>>>,
+    /// The digest and hint of a new token.
+    pub token: Option<([u8; 32], String)>,
+}
+
+impl Tenant {
+    /// Stores a new analysis; `digest` recognises its token.
+    pub async fn create_analysis(
+        &self,
+        new: StoredAnalysis,
+        digest: [u8; 32],
+        entry: Entry,
+    ) -> Result<(), Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let analysis = &new.analysis;
+                sqlx::query(
+                    "INSERT INTO analysis (id, profile_id, name, description, active, run_on, \
+                     runtime, limits, token_digest, token_hint, variables, created_at, updated_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                )
+                .bind(analysis.id.to_string())
+                .bind(&*profile)
+                .bind(&analysis.name)
+                .bind(&analysis.description)
+                .bind(analysis.active)
+                .bind(&analysis.run_on)
+                .bind(&analysis.runtime)
+                .bind(limits_text(&analysis.limits))
+                .bind(&digest[..])
+                .bind(&new.token_hint)
+                .bind(&new.variables)
+                .bind(analysis.created_at.as_millis())
+                .bind(analysis.updated_at.as_millis())
+                .execute(&mut *connection)
+                .await?;
+                let (id, resource) = (analysis.id, ResourceType::Analysis);
+                tags::replace(connection, &profile, resource, id, &analysis.tags).await?;
+                bump(connection, &profile).await?;
+                audit::append(connection, &profile, &entry).await
+            })
+        });
+        write.await
+    }
+
+    /// Changes what the edit names.
+    pub async fn edit_analysis(
+        &self,
+        id: Id,
+        edit: AnalysisEdit,
+        entry: Entry,
+    ) -> Result<(), Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let mut update = QueryBuilder::<Dialect>::new("UPDATE analysis SET updated_at = ");
+                update.push_bind(entry.at.as_millis());
+                if let Some(name) = edit.name {
+                    update.push(", name = ").push_bind(name);
+                }
+                if let Some(description) = edit.description {
+                    update.push(", description = ").push_bind(description);
+                }
+                if let Some(active) = edit.active {
+                    update.push(", active = ").push_bind(active);
+                }
+                if let Some(run_on) = edit.run_on {
+                    update.push(", run_on = ").push_bind(run_on);
+                }
+                if let Some(runtime) = edit.runtime {
+                    update.push(", runtime = ").push_bind(runtime);
+                }
+                if let Some(limits) = &edit.limits {
+                    update.push(", limits = ").push_bind(limits_text(limits));
+                }
+                if let Some(variables) = edit.variables {
+                    update.push(", variables = ").push_bind(variables);
+                }
+                if let Some((digest, hint)) = edit.token {
+                    update.push(", token_digest = ").push_bind(digest.to_vec());
+                    update.push(", token_hint = ").push_bind(hint);
+                }
+                update.push(" WHERE id = ").push_bind(id.to_string());
+                update.push(" AND profile_id = ").push_bind(&*profile);
+                if update.build().execute(&mut *connection).await?.rows_affected() == 0 {
+                    return Err(Error::NotFound);
+                }
+                if let Some(new) = &edit.tags {
+                    let resource = ResourceType::Analysis;
+                    tags::replace(connection, &profile, resource, id, new).await?;
+                }
+                bump(connection, &profile).await?;
+                audit::append(connection, &profile, &entry).await
+            })
+        });
+        write.await
+    }
+
+    /// Removes an analysis, its versions and its queued runs; what ran stays on record. Answers
+    /// the digests that no analysis uses any more.
+    pub async fn delete_analysis(&self, id: Id, entry: Entry) -> Result<Vec<Digest>, Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let id_text = id.to_string();
+                let buried = sqlx::query(
+                    "INSERT INTO tombstone (profile_id, resource, resource_id, name, deleted_at) \
+                     SELECT profile_id, $1, id, name, $2 FROM analysis \
+                     WHERE id = $3 AND profile_id = $4",
+                )
+                .bind(ResourceType::Analysis.word())
+                .bind(entry.at.as_millis())
+                .bind(&id_text)
+                .bind(&*profile)
+                .execute(&mut *connection)
+                .await?;
+                if buried.rows_affected() == 0 {
+                    return Err(Error::NotFound);
+                }
+                let orphans = sqlx::query(
+                    "SELECT DISTINCT digest FROM module_version WHERE analysis_id = $1 AND digest \
+                     NOT IN (SELECT digest FROM module_version WHERE analysis_id <> $1)",
+                )
+                .bind(&id_text)
+                .fetch_all(&mut *connection)
+                .await?;
+                sqlx::query("DELETE FROM module_version WHERE analysis_id = $1")
+                    .bind(&id_text)
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query(
+                    "UPDATE run SET state = 'cancelled', finished_at = $1 \
+                     WHERE analysis_id = $2 AND state = 'queued'",
+                )
+                .bind(entry.at.as_millis())
+                .bind(&id_text)
+                .execute(&mut *connection)
+                .await?;
+                tags::remove(connection, id).await?;
+                sqlx::query("DELETE FROM analysis WHERE id = $1")
+                    .bind(&id_text)
+                    .execute(&mut *connection)
+                    .await?;
+                bump(connection, &profile).await?;
+                audit::append(connection, &profile, &entry).await?;
+                orphans.iter().map(|row| row.word("digest")).collect()
+            })
+        });
+        write.await
+    }
+
+    /// Adds a version and makes it the one that runs. Answers its number.
+    pub async fn add_module_version(
+        &self,
+        analysis: Id,
+        new: ModuleVersion,
+        entry: Entry,
+    ) -> Result<u32, Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let row = sqlx::query(
+                    "INSERT INTO module_version (analysis_id, profile_id, version, digest, form, \
+                     size, file_name, created_by, created_at) \
+                     SELECT id, profile_id, (SELECT COALESCE(MAX(version), 0) + 1 FROM \
+                     module_version WHERE analysis_id = $1), $3, $4, $5, $6, $7, $8 \
+                     FROM analysis WHERE id = $1 AND profile_id = $2 RETURNING version",
+                )
+                .bind(analysis.to_string())
+                .bind(&*profile)
+                .bind(new.digest.to_string())
+                .bind(new.form.as_str())
+                .bind(i64::try_from(new.size).unwrap_or(i64::MAX))
+                .bind(&new.file_name)
+                .bind(&new.created_by)
+                .bind(new.created_at.as_millis())
+                .fetch_one(&mut *connection)
+                .await?;
+                let version: u32 = row.number("version")?;
+                activate(connection, &profile, analysis, version, &entry).await?;
+                Ok(version)
+            })
+        });
+        write.await
+    }
+
+    /// Makes an earlier version the one that runs.
+    pub async fn activate_module_version(
+        &self,
+        analysis: Id,
+        version: u32,
+        entry: Entry,
+    ) -> Result<(), Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move { activate(connection, &profile, analysis, version, &entry).await })
+        });
+        write.await
+    }
+
+    /// The versions of one analysis, by number.
+    pub async fn module_versions(
+        &self,
+        analysis: Id,
+    ) -> Result<BTreeMap<u32, ModuleVersion>, Error> {
+        let rows = sqlx::query(
+            "SELECT version, digest, form, size, file_name, created_by, created_at \
+             FROM module_version WHERE analysis_id = $1 AND profile_id = $2",
+        )
+        .bind(analysis.to_string())
+        .bind(self.profile.to_string())
+        .fetch_all(&self.store.readers)
+        .await?;
+        let version = |row: &SqliteRow| {
+            let version = ModuleVersion {
+                version: row.number("version")?,
+                digest: row.word("digest")?,
+                form: row.word("form")?,
+                size: row.number("size")?,
+                file_name: row.text("file_name")?,
+                created_by: row.text("created_by")?,
+                created_at: row.time("created_at")?,
+            };
+            Ok((version.version, version))
+        };
+        rows.iter().map(version).collect()
+    }
+
+    /// One analysis.
+    pub async fn analysis(&self, id: Id) -> Result<StoredAnalysis, Error> {
+        self.view().await?.analysis(id).await
+    }
+
+    /// Analyses in the order of their names.
+    pub async fn analyses(&self, filter: &Filter, page: Page) -> Result<Vec<Analysis>, Error> {
+        let mut view = self.view().await?;
+        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
+        filter.push(&mut query, "name");
+        page.push(&mut query, "name, id");
+        let found = read(view.connection(), query).await?;
+        Ok(found.into_iter().map(|stored| stored.analysis).collect())
+    }
+}
+
+/// One analysis of `profile`.
+pub(super) async fn one(
+    connection: &mut Connection,
+    profile: &str,
+    id: Id,
+) -> Result<StoredAnalysis, Error> {
+    let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+    query.push(" WHERE profile_id = ").push_bind(profile);
+    query.push(" AND id = ").push_bind(id.to_string());
+    read(connection, query).await?.pop().ok_or(Error::NotFound)
+}
+
+async fn activate(
+    connection: &mut Connection,
+    profile: &str,
+    analysis: Id,
+    version: u32,
+    entry: &Entry,
+) -> Result<(), Error> {
+    let done = sqlx::query(
+        "UPDATE analysis SET version = $1, updated_at = $2 WHERE id = $3 AND profile_id = $4 \
+         AND EXISTS (SELECT 1 FROM module_version WHERE analysis_id = $3 AND version = $1)",
+    )
+    .bind(i64::from(version))
+    .bind(entry.at.as_millis())
+    .bind(analysis.to_string())
+    .bind(profile)
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    bump(connection, profile).await?;
+    audit::append(connection, profile, entry).await
+}
+
+async fn read(
+    connection: &mut Connection,
+    mut query: QueryBuilder<Dialect>,
+) -> Result<Vec<StoredAnalysis>, Error> {
+    let rows = query.build().fetch_all(&mut *connection).await?;
+    let ids = rows.iter().map(|row| row.id("id")).collect::<Result<Vec<_>, _>>()?;
+    let mut tags = tags::of(connection, &ids).await?;
+    let stored = rows.iter().zip(ids).map(|(row, id)| {
+        let limits = row.text("limits")?;
+        Ok(StoredAnalysis {
+            analysis: Analysis {
+                id,
+                name: row.text("name")?,
+                description: optional_text(row, "description")?,
+                active: row.flag("active")?,
+                run_on: row.text("run_on")?,
+                runtime: row.text("runtime")?,
+                tags: tags.remove(&id).unwrap_or_default(),
+                limits: serde_json::from_str(&limits).map_err(|e| damaged("limits", &e))?,
+                version: row.optional_number("version")?,
+                last_run: row.optional_time("last_run")?,
+                created_at: row.time("created_at")?,
+                updated_at: row.time("updated_at")?,
+            },
+            module: optional_text(row, "digest")?
+                .map(|text| text.parse().map_err(|_| damaged("digest", &text)))
+                .transpose()?,
+            variables: row.optional_bytes("variables")?,
+            token_hint: row.text("token_hint")?,
+        })
+    });
+    stored.collect()
+}
+
+fn optional_text(row: &SqliteRow, column: &str) -> Result<Option<String>, Error> {
+    Ok(sqlx::Row::try_get(row, column)?)
+}
+
+fn limits_text(limits: &Limits) -> String {
+    // Five integers cannot fail to be written as JSON.
+    serde_json::to_string(limits).unwrap_or_default()
+}
+
+/// A fresh analysis has not run.
+impl StoredAnalysis {
+    /// What a new analysis starts as.
+    pub fn new(id: Id, name: String, limits: Limits, at: Timestamp) -> Self {
+        let analysis = Analysis {
+            id,
+            name,
+            description: None,
+            active: true,
+            run_on: "tago".into(),
+            runtime: "wasm".into(),
+            tags: Tags::default(),
+            limits,
+            version: None,
+            last_run: None,
+            created_at: at,
+            updated_at: at,
+        };
+        Self { analysis, module: None, variables: None, token_hint: String::new() }
+    }
+}

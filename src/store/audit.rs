@@ -1,0 +1,34 @@
+//! Writing and reading the audit.
+
+use sqlx::QueryBuilder;
+
+use super::{Connection, Dialect, Error};
+use crate::audit::Entry;
+
+/// Appends one entry, in the caller's transaction.
+pub(super) async fn append(
+    connection: &mut Connection,
+    profile: &str,
+    entry: &Entry,
+) -> Result<(), Error> {
+    append_all(connection, &[(profile.to_owned(), entry.clone())]).await
+}
+
+/// Appends entries, each to its profile.
+pub(super) async fn append_all(
+    connection: &mut Connection,
+    entries: &[(String, Entry)],
+) -> Result<(), Error> {
+    for entries in super::queue::statements(entries) {
+        let mut insert = QueryBuilder::<Dialect>::new(
+            "INSERT INTO audit (profile_id, at, principal, event, resource_id, detail) ",
+        );
+        insert.push_values(entries, |mut row, (profile, entry)| {
+            row.push_bind(profile).push_bind(entry.at.as_millis());
+            row.push_bind(&entry.principal).push_bind(entry.event.as_str());
+            row.push_bind(entry.resource.to_string()).push_bind(&entry.detail);
+        });
+        insert.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The handle that sees every profile, and all of its queries but the claim of runs.
+//!
+//! Profiles, the wrapped keys, and whose a token is: what must be known before a profile is.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::row::Columns;
+use super::{Error, Store};
+use crate::analysis::{Digest, Form};
+use crate::auth::Role;
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::vault::WrappedKey;
+
+/// The handle that sees every profile.
+#[derive(Clone)]
+pub struct Host {
+    pub(super) store: Store,
+}
+
+/// Whose token a digest recognises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenOwner {
+    /// A token of a person or a service.
+    Token {
+        /// The token.
+        id: Id,
+        /// What it may do.
+        role: Role,
+        /// Its profile.
+        profile: Id,
+        /// When it ends.
+        expires_at: Option<Timestamp>,
+    },
+    /// An analysis's own token.
+    Analysis {
+        /// The analysis.
+        id: Id,
+        /// Its profile.
+        profile: Id,
+    },
+}
+
+impl Host {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Every wrapped key of the keyring.
+    pub async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, Error> {
+        let rows = sqlx::query(
+            "SELECT id, kind, profile_id, root_key_id, wrapped, created_at FROM wrapped_key",
+        )
+        .fetch_all(&self.store.readers)
+        .await?;
+        let key = |row: &SqliteRow| {
+            let profile: Option<String> = sqlx::Row::try_get(row, "profile_id")?;
+            let profile = profile.map(|text| text.parse());
+            Ok(WrappedKey {
+                id: row.id("id")?,
+                kind: row.word("kind")?,
+                profile: profile
+                    .transpose()
+                    .map_err(|error| super::row::damaged("profile_id", &error))?,
+                root_key_id: row.text("root_key_id")?,
+                wrapped: row.bytes("wrapped")?,
+                created_at: row.time("created_at")?,
+            })
+        };
+        rows.iter().map(key).collect()
+    }
+
+    /// Stores the first profile together with the first keys: all of it or nothing.
+    pub async fn found(
+        &self,
+        profile: Id,
+        name: &'static str,
+        keys: Vec<WrappedKey>,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO profile (id, name, generation, created_at) VALUES ($1, $2, 1, $3)",
+                )
+                .bind(profile.to_string())
+                .bind(name)
+                .bind(at.as_millis())
+                .execute(&mut *connection)
+                .await?;
+                for key in keys {
+                    sqlx::query(
+                        "INSERT INTO wrapped_key (id, kind, profile_id, root_key_id, wrapped, \
+                         created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+                    )
+                    .bind(key.id.to_string())
+                    .bind(key.kind.as_str())
+                    .bind(key.profile.map(|profile| profile.to_string()))
+                    .bind(key.root_key_id)
+                    .bind(key.wrapped)
+                    .bind(key.created_at.as_millis())
+                    .execute(&mut *connection)
+                    .await?;
+                }
+                Ok(())
+            })
+        });
+        write.await
+    }
+
+    /// The ids of all profiles, the oldest first.
+    pub async fn profiles(&self) -> Result<Vec<Id>, Error> {
+        let rows = sqlx::query("SELECT id FROM profile ORDER BY created_at, id")
+            .fetch_all(&self.store.readers)
+            .await?;
+        rows.iter().map(|row| row.id("id")).collect()
+    }
+
+    /// Whose token this is, by the digest of its text.
+    pub async fn token_owner(&self, digest: &[u8; 32]) -> Result<Option<TokenOwner>, Error> {
+        let token =
+            sqlx::query("SELECT id, profile_id, role, expires_at FROM token WHERE digest = $1")
+                .bind(&digest[..])
+                .fetch_optional(&self.store.readers)
+                .await?;
+        if let Some(row) = token {
+            return Ok(Some(TokenOwner::Token {
+                id: row.id("id")?,
+                role: row.word("role")?,
+                profile: row.id("profile_id")?,
+                expires_at: row.optional_time("expires_at")?,
+            }));
+        }
+        let analysis = sqlx::query("SELECT id, profile_id FROM analysis WHERE token_digest = $1")
+            .bind(&digest[..])
+            .fetch_optional(&self.store.readers)
+            .await?;
+        analysis
+            .map(|row| {
+                Ok(TokenOwner::Analysis { id: row.id("id")?, profile: row.id("profile_id")? })
+            })
+            .transpose()
+    }
+
+    /// What the bytes of an uploaded module are.
+    pub async fn module_form(&self, digest: &Digest) -> Result<Form, Error> {
+        let row = sqlx::query("SELECT form FROM module_version WHERE digest = $1 LIMIT 1")
+            .bind(digest.to_string())
+            .fetch_one(&self.store.readers)
+            .await?;
+        row.word("form")
+    }
+
+    /// The profile of an analysis.
+    pub async fn analysis_profile(&self, analysis: Id) -> Result<Id, Error> {
+        let row = sqlx::query("SELECT profile_id FROM analysis WHERE id = $1")
+            .bind(analysis.to_string())
+            .fetch_one(&self.store.readers)
+            .await?;
+        row.id("profile_id")
+    }
+
+    /// The profile of a run.
+    pub async fn run_profile(&self, run: Id) -> Result<Id, Error> {
+        let row = sqlx::query("SELECT profile_id FROM run WHERE id = $1")
+            .bind(run.to_string())
+            .fetch_one(&self.store.readers)
+            .await?;
+        row.id("profile_id")
+    }
+}

@@ -1,0 +1,185 @@
+//! Reading runs back, and removing finished ones.
+
+use sqlx::QueryBuilder;
+use sqlx::sqlite::SqliteRow;
+
+use super::row::{Columns, damaged};
+use super::{Dialect, Error, Filter, Page, Tenant, audit};
+use crate::audit::Entry;
+use crate::cause::Cause;
+use crate::fault::FaultCode;
+use crate::id::Id;
+use crate::run::{Attempt, Run};
+
+const COLUMNS: &str = "SELECT id, analysis_id, module_digest, module_version, state, cause_kind, \
+     cause_by, attempts, run.created_at, run.started_at, run.finished_at, run_scope.sealed, \
+     number, environment, attempt.started_at AS attempt_started_at, \
+     attempt.finished_at AS attempt_finished_at, duration_us, peak_memory_bytes, \
+     console_truncated, fault_code, outcome FROM run \
+     LEFT JOIN run_scope ON run_scope.run_id = run.id \
+     LEFT JOIN attempt ON attempt.run_id = run.id AND attempt.number = run.attempts";
+
+/// A run with its latest attempt and what is sealed beside it.
+pub struct RunRecord {
+    /// The run.
+    pub run: Run,
+    /// The sealed scope; none stands for `[]`.
+    pub scope: Option<Vec<u8>>,
+    /// The latest attempt, once there is one.
+    pub attempt: Option<Attempt>,
+    /// Its sealed result or fault message.
+    pub outcome: Option<Vec<u8>>,
+}
+
+/// Some console lines of one attempt, sealed.
+pub struct ConsoleChunk {
+    /// The attempt.
+    pub attempt: u32,
+    /// The number of the first line.
+    pub sequence: u32,
+    /// The sealed lines.
+    pub sealed: Vec<u8>,
+}
+
+impl Tenant {
+    /// One run.
+    pub async fn run(&self, id: Id) -> Result<RunRecord, Error> {
+        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
+        query.push(" AND run.id = ").push_bind(id.to_string());
+        self.read_runs(query).await?.pop().ok_or(Error::NotFound)
+    }
+
+    /// The ids of the first two runs that begin with `prefix`, for telling whether it is unique.
+    pub async fn runs_with_prefix(&self, prefix: &str) -> Result<Vec<Id>, Error> {
+        let rows = sqlx::query(
+            "SELECT id FROM run WHERE profile_id = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT 2",
+        )
+        .bind(self.profile.to_string())
+        .bind(prefix)
+        .bind(format!("{prefix}g"))
+        .fetch_all(&self.store.readers)
+        .await?;
+        rows.iter().map(|row| row.id("id")).collect()
+    }
+
+    /// Runs, the newest first.
+    pub async fn runs(&self, filter: &Filter, page: Page) -> Result<Vec<RunRecord>, Error> {
+        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
+        if let Some(analysis) = filter.analysis {
+            query.push(" AND analysis_id = ").push_bind(analysis.to_string());
+        }
+        if let Some(state) = filter.state {
+            query.push(" AND state = ").push_bind(state.as_str());
+        }
+        page.push(&mut query, "id DESC");
+        self.read_runs(query).await
+    }
+
+    /// The console of a run: all attempts, in order.
+    pub async fn console(&self, run: Id) -> Result<Vec<ConsoleChunk>, Error> {
+        let rows = sqlx::query(
+            "SELECT attempt, sequence, console_chunk.sealed FROM console_chunk \
+             JOIN run ON run.id = run_id \
+             WHERE run_id = $1 AND profile_id = $2 ORDER BY attempt, sequence",
+        )
+        .bind(run.to_string())
+        .bind(self.profile.to_string())
+        .fetch_all(&self.store.readers)
+        .await?;
+        let chunk = |row: &SqliteRow| {
+            Ok(ConsoleChunk {
+                attempt: row.number("attempt")?,
+                sequence: row.number("sequence")?,
+                sealed: row.bytes("sealed")?,
+            })
+        };
+        rows.iter().map(chunk).collect()
+    }
+
+    /// Removes a finished run with all that belongs to it.
+    pub async fn delete_run(&self, id: Id, entry: Entry) -> Result<(), Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let id = id.to_string();
+                let done = sqlx::query(
+                    "DELETE FROM run WHERE id = $1 AND profile_id = $2 \
+                     AND state IN ('succeeded', 'failed', 'cancelled')",
+                )
+                .bind(&id)
+                .bind(&*profile)
+                .execute(&mut *connection)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Err(Error::NotFound);
+                }
+                for statement in [
+                    "DELETE FROM run_scope WHERE run_id = $1",
+                    "DELETE FROM attempt WHERE run_id = $1",
+                    "DELETE FROM console_chunk WHERE run_id = $1",
+                ] {
+                    sqlx::query(statement).bind(&id).execute(&mut *connection).await?;
+                }
+                audit::append(connection, &profile, &entry).await
+            })
+        });
+        write.await
+    }
+
+    async fn read_runs(&self, mut query: QueryBuilder<Dialect>) -> Result<Vec<RunRecord>, Error> {
+        let rows = query.build().fetch_all(&self.store.readers).await?;
+        rows.iter().map(record).collect()
+    }
+}
+
+/// The run of a row that has all columns of the table `run`.
+pub(super) fn run(row: &SqliteRow) -> Result<Run, Error> {
+    let kind = row.text("cause_kind")?;
+    let cause = Cause {
+        kind: kind.parse().map_err(|()| damaged("cause_kind", &kind))?,
+        by: row.text("cause_by")?,
+    };
+    Ok(Run {
+        id: row.id("id")?,
+        analysis: row.id("analysis_id")?,
+        module: row.word("module_digest")?,
+        version: row.optional_number("module_version")?,
+        state: row.word("state")?,
+        cause,
+        attempts: row.number("attempts")?,
+        created_at: row.time("created_at")?,
+        started_at: row.optional_time("started_at")?,
+        finished_at: row.optional_time("finished_at")?,
+    })
+}
+
+fn record(row: &SqliteRow) -> Result<RunRecord, Error> {
+    let attempt = match row.optional_number("number")? {
+        None => None,
+        Some(number) => {
+            let environment = row.text("environment")?;
+            let fault: Option<String> = sqlx::Row::try_get(row, "fault_code")?;
+            let code =
+                |text: String| text.parse::<FaultCode>().map_err(|()| damaged("fault_code", &text));
+            Some(Attempt {
+                number,
+                environment: serde_json::from_str(&environment)
+                    .map_err(|error| damaged("environment", &error))?,
+                started_at: row.time("attempt_started_at")?,
+                finished_at: row.optional_time("attempt_finished_at")?,
+                duration_us: row.optional_number("duration_us")?,
+                peak_memory_bytes: row.optional_number("peak_memory_bytes")?,
+                console_truncated: row.flag("console_truncated")?,
+                fault: fault.map(code).transpose()?,
+            })
+        }
+    };
+    Ok(RunRecord {
+        run: run(row)?,
+        scope: row.optional_bytes("sealed")?,
+        attempt,
+        outcome: row.optional_bytes("outcome")?,
+    })
+}

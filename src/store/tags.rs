@@ -1,0 +1,74 @@
+//! Tags in their own table: the index that policies are decided by.
+
+use std::collections::HashMap;
+
+use sqlx::QueryBuilder;
+
+use super::row::{Columns, damaged};
+use super::{Connection, Dialect, Error};
+use crate::id::Id;
+use crate::policy::ResourceType;
+use crate::tag::{Tag, Tags};
+
+/// How many ids stand in one `IN` list.
+pub(super) const IDS_PER_STATEMENT: usize = 500;
+
+/// Replaces the tags of one resource.
+pub(super) async fn replace(
+    connection: &mut Connection,
+    profile: &str,
+    resource: ResourceType,
+    id: Id,
+    tags: &Tags,
+) -> Result<(), Error> {
+    remove(connection, id).await?;
+    if tags.as_slice().is_empty() {
+        return Ok(());
+    }
+    let id = id.to_string();
+    let mut insert = QueryBuilder::<Dialect>::new(
+        "INSERT INTO tag (profile_id, resource, resource_id, key, value) ",
+    );
+    insert.push_values(tags.as_slice(), |mut row, tag| {
+        row.push_bind(profile).push_bind(resource.word()).push_bind(&id);
+        row.push_bind(&tag.key).push_bind(&tag.value);
+    });
+    insert.build().execute(connection).await?;
+    Ok(())
+}
+
+/// Removes the tags of one resource.
+pub(super) async fn remove(connection: &mut Connection, id: Id) -> Result<(), Error> {
+    let delete = sqlx::query("DELETE FROM tag WHERE resource_id = $1").bind(id.to_string());
+    delete.execute(connection).await?;
+    Ok(())
+}
+
+/// The tags of each of these resources; one without tags is absent.
+pub(super) async fn of(
+    connection: &mut Connection,
+    ids: &[Id],
+) -> Result<HashMap<Id, Tags>, Error> {
+    let mut found: HashMap<Id, Vec<Tag>> = HashMap::new();
+    for ids in ids.chunks(IDS_PER_STATEMENT) {
+        let mut query = QueryBuilder::<Dialect>::new(
+            "SELECT resource_id, key, value FROM tag WHERE resource_id IN (",
+        );
+        push_ids(&mut query, ids);
+        for row in query.build().fetch_all(&mut *connection).await? {
+            let tag = Tag { key: row.text("key")?, value: row.text("value")? };
+            found.entry(row.id("resource_id")?).or_default().push(tag);
+        }
+    }
+    let checked = |(id, tags)| Ok((id, Tags::new(tags).map_err(|error| damaged("tag", &error))?));
+    found.into_iter().map(checked).collect()
+}
+
+/// Adds `id, id, …)` to a statement that ends in `IN (`.
+pub(super) fn push_ids(query: &mut QueryBuilder<Dialect>, ids: &[Id]) {
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.to_string());
+    }
+    query.push(")");
+}

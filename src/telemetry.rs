@@ -1,0 +1,18 @@
+//! The log: what the runner says about itself, on stderr.
+//!
+//! Never logged: values, tokens, scopes, results, console lines. What a run says belongs to its
+//! record.
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log at `level`, unless `RUNNER_LOG` says otherwise (such as `debug`, or
+/// `runner::store=trace`).
+pub fn start(level: &str) {
+    let filter = EnvFilter::try_from_env("RUNNER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // A second start, as in tests, keeps the first one's settings.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .try_init();
+}
