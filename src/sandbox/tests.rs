@@ -102,7 +102,7 @@ fn analysis(body: &str) -> String {
                 (global.set $next (i32.add (global.get $next)
                     (i32.and (i32.add (local.get 3) (i32.const 15)) (i32.const -16))))))
         (core instance $libc (instantiate $libc))
-        (core func $log (canon lower (func $log) (memory $libc "memory")))
+        (core func $log (canon lower (func $log) (memory (core memory $libc "memory"))))
         (core module $main
             (import "libc" "memory" (memory 1))
             (import "host" "log" (func $log (param i32 i32 i32)))
@@ -122,33 +122,32 @@ fn analysis(body: &str) -> String {
         (core instance $main (instantiate $main
             (with "libc" (instance $libc))
             (with "host" (instance (export "log" (func $log))))))
-        (type $variable (record (field "key" string) (field "value" string)))
-        (type $context (record (field "analysis-id" string) (field "run-id" string)
-            (field "token" string) (field "environment" (list $variable))))
-        (type $answer (result (option string) (error string)))
+        (type $v (record (field "key" string) (field "value" string)))
+        (type $c (record (field "analysis-id" string) (field "run-id" string)
+            (field "token" string) (field "environment" (list $v))))
+        (type $a (result (option string) (error string)))
+        (func $run (param "context" $c) (param "scope" string) (result $a)
+            (canon lift (core func $main "run") (memory (core memory $libc "memory"))
+                (realloc (core func $libc "realloc"))))
+        ;; An interface names its records, so they and the function go through a component.
         (component $entry
-            (import "variable" (type $variable
-                (eq (record (field "key" string) (field "value" string))))))
-        (func $run (param "context" $context) (param "scope" string) (result $answer)
-            (canon lift (core func $main "run") (memory $libc "memory")
-                (realloc (func $libc "realloc"))))
-        (component $shim
             (type $v (record (field "key" string) (field "value" string)))
             (import "variable" (type $variable (eq $v)))
             (type $c (record (field "analysis-id" string) (field "run-id" string)
                 (field "token" string) (field "environment" (list $variable))))
             (import "context" (type $context (eq $c)))
             (type $a (result (option string) (error string)))
-            (import "run" (func $run (param "context" $context) (param "scope" string) (result $a)))
-            (export $variable' "variable" (type $variable))
-            (type $c' (record (field "analysis-id" string) (field "run-id" string)
-                (field "token" string) (field "environment" (list $variable'))))
-            (export $context' "context" (type $context))
-            (export "run" (func $run)
-                (func (param "context" $context') (param "scope" string) (result $a))))
-        (instance $entry (instantiate $shim
-            (with "variable" (type $variable)) (with "context" (type $context))
-            (with "run" (func $run))))
+            (import "run" (func $run
+                (param "context" $context) (param "scope" string) (result $a)))
+            (type $v2 (record (field "key" string) (field "value" string)))
+            (export $variable2 "variable" (type $v2))
+            (type $c2 (record (field "analysis-id" string) (field "run-id" string)
+                (field "token" string) (field "environment" (list $variable2))))
+            (export $context2 "context" (type $c2))
+            (export "run" (func $run) (func
+                (param "context" $context2) (param "scope" string) (result $a))))
+        (instance $entry (instantiate $entry
+            (with "variable" (type $v)) (with "context" (type $c)) (with "run" (func $run))))
         (export "runner:analysis/entry@1.0.0" (instance $entry)))"#
     )
 }
@@ -203,11 +202,9 @@ async fn loops_on_every_thread_do_not_outlive_their_time() {
 #[tokio::test]
 async fn a_sleeper_ends_at_the_time_limit() {
     // One clock subscription, relative, an hour long.
-    let sleep = "(i32.store (i32.const 116) (i32.const 1))
-        (i64.store (i32.const 124) (i64.const 3600000000000))
-        (i64.store (i32.const 100) (i64.const 0))
-        (i32.store8 (i32.const 108) (i32.const 0))
-        (drop (call $poll (i32.const 100) (i32.const 200) (i32.const 1) (i32.const 300)))";
+    let sleep = "(i32.store (i32.const 112) (i32.const 1))
+        (i64.store (i32.const 120) (i64.const 3600000000000))
+        (drop (call $poll (i32.const 96) (i32.const 200) (i32.const 1) (i32.const 300)))";
     let limits = Limits { wall_time_ms: 100, ..limits() };
     let outcome = run_with(&sandbox(), &command(sleep), &limits).await;
     assert_eq!(fault(&outcome).0, FaultCode::TimeLimit);

@@ -69,6 +69,7 @@ impl Form {
     }
 
     /// The first four characters that the value wholly determines. `value` has four bytes at least.
+    #[inline]
     pub(super) fn opening(self, value: &[u8], alphabet: &[u8; 64]) -> [u8; 4] {
         const LOWER: &[u8; 16] = b"0123456789abcdef";
         let nibble = |byte: u8, shift: u8| LOWER[usize::from(byte >> shift & 15)];
@@ -268,17 +269,32 @@ impl Escape {
     /// Every escape.
     pub(super) const ALL: [Self; 3] = [Self::Percent, Self::Form, Self::Json];
 
+    /// Whether `byte` begins an escape.
+    fn introduces(self, byte: u8) -> bool {
+        match self {
+            Self::Percent => byte == b'%',
+            Self::Form => byte == b'%' || byte == b'+',
+            Self::Json => byte == b'\\',
+        }
+    }
+
     /// The unit at `at`, which lies in `text`; `None` if the text ends too early to tell.
     ///
     /// What is no valid escape stands for itself.
+    #[inline]
     pub(super) fn unit(self, text: &[u8], at: usize, last: bool) -> Option<Unit> {
         let literal = Unit::byte(text[at], at + 1);
         let unit = match (self, text[at]) {
             (Self::Form, b'+') => Some(Unit::byte(b' ', at + 1)),
-            (Self::Percent | Self::Form, b'%') => match number(text, at + 1, 2) {
-                Digits::Number(byte) => Some(Unit::byte(byte as u8, at + 3)),
-                Digits::Other => return Some(literal),
-                Digits::Short => None,
+            (Self::Percent | Self::Form, b'%') => match text.get(at + 1..at + 3) {
+                Some(&[high, low]) => match byte_of(high, low) {
+                    Some(byte) => Some(Unit::byte(byte, at + 3)),
+                    None => return Some(literal),
+                },
+                _ => match text.get(at + 1) {
+                    Some(&high) if NIBBLES[usize::from(high)] == NONE => return Some(literal),
+                    _ => None,
+                },
             },
             (Self::Json, b'\\') => match text.get(at + 1) {
                 None => None,
@@ -335,11 +351,18 @@ impl Escape {
         known: &mut usize,
         last: bool,
     ) -> Verdict {
+        let starved = if last { Verdict::Dead } else { Verdict::Live };
         while *known < value.len() {
-            let unit = (*at < text.len()).then(|| self.unit(text, *at, last)).flatten();
-            let Some(unit) = unit else {
-                return if last { Verdict::Dead } else { Verdict::Live };
-            };
+            let Some(&byte) = text.get(*at) else { return starved };
+            if !self.introduces(byte) {
+                if value[*known] != byte {
+                    return Verdict::Dead;
+                }
+                *known += 1;
+                *at += 1;
+                continue;
+            }
+            let Some(unit) = self.unit(text, *at, last) else { return starved };
             if !value[*known..].starts_with(unit.bytes()) {
                 return Verdict::Dead;
             }
@@ -350,10 +373,10 @@ impl Escape {
     }
 }
 
-/// `count` hexadecimal digits at `at`.
-fn number(text: &[u8], at: usize, count: usize) -> Digits {
+/// The number that four hexadecimal digits at `at` write.
+fn number(text: &[u8], at: usize) -> Digits {
     let mut number = 0;
-    for position in at..at + count {
+    for position in at..at + 4 {
         let Some(&digit) = text.get(position) else { return Digits::Short };
         match NIBBLES[usize::from(digit)] {
             NONE => return Digits::Other,
@@ -366,7 +389,7 @@ fn number(text: &[u8], at: usize, count: usize) -> Digits {
 /// The code point of the `\uXXXX` at `at`, or of the surrogate pair there; a lone surrogate is
 /// itself.
 fn scalar(text: &[u8], at: usize, last: bool) -> Digits {
-    let high = match number(text, at + 2, 4) {
+    let high = match number(text, at + 2) {
         Digits::Number(high @ 0xd800..=0xdbff) => high,
         other => return other,
     };
@@ -377,7 +400,7 @@ fn scalar(text: &[u8], at: usize, last: bool) -> Digits {
             _ => return Digits::Number(high),
         }
     }
-    match number(text, at + 8, 4) {
+    match number(text, at + 8) {
         Digits::Number(low @ 0xdc00..=0xdfff) => {
             Digits::Number(0x10000 + ((high - 0xd800) << 10 | (low - 0xdc00)))
         }

@@ -10,8 +10,9 @@ use memchr::{memchr3, memchr3_iter};
 use super::encodings::{Escape, Form, Verdict};
 use super::patterns::{Patterns, fingerprint};
 
-/// A comparison that failed this deep is remembered, so that the next one begins there.
-const DEEP: usize = 16;
+/// A comparison that failed this deep is remembered, so that the next one begins there. Near
+/// matches that repeat, such as the letter `a` for a secret of many, would cost their length each.
+const DEEP: usize = 4;
 
 /// A value found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +65,7 @@ pub(super) struct Matcher {
     /// Every earlier place was looked at for spellings that open with an escape.
     unescaped: usize,
     /// A stretch without escapes, up to the next one or the end of the text.
-    literal: Option<Range<usize>>,
+    literal: Range<usize>,
     /// For each value and form, the unit at which the last deep comparison failed.
     misses: Vec<u32>,
 }
@@ -79,7 +80,7 @@ pub(super) fn spans(patterns: &Patterns, bytes: &[u8]) -> Vec<Span> {
 impl Matcher {
     /// Looks at what is new in `text`; answers up to where it is settled.
     pub(super) fn scan(&mut self, text: Text<'_>) -> usize {
-        self.literal = None;
+        self.literal = usize::MAX..0;
         let under_way = self.live.len();
         for index in 0..under_way {
             self.follow(text, self.live[index]);
@@ -256,17 +257,12 @@ impl Matcher {
 
     /// Whether a character in `range` may belong to an escape.
     fn has_escape(&mut self, text: Text<'_>, range: Range<usize>) -> bool {
-        let known = self
-            .literal
-            .clone()
-            .filter(|literal| literal.start <= range.start && range.start <= literal.end);
-        let literal = known.unwrap_or_else(|| {
+        if range.start < self.literal.start || self.literal.end < range.start {
             let next = memchr3(b'%', b'+', b'\\', &text.bytes[range.start..]);
-            range.start..next.map_or(text.bytes.len(), |next| range.start + next)
-        });
-        let has = literal.end < range.end.min(text.bytes.len());
-        self.literal = Some(literal);
-        has
+            let end = next.map_or(text.bytes.len(), |next| range.start + next);
+            self.literal = range.start..end;
+        }
+        self.literal.end < range.end.min(text.bytes.len())
     }
 
     /// Where the earliest partial match begins among the last places, which have no whole opening
@@ -275,7 +271,7 @@ impl Matcher {
         let Text { patterns, bytes, .. } = text;
         let length = bytes.len();
         for at in self.looked..length {
-            if !patterns.begins(bytes[at]) {
+            if !patterns.may_begin(&bytes[at..]) {
                 continue;
             }
             let mut start: Option<usize> = None;

@@ -95,14 +95,15 @@ impl Patterns {
         &self.openings.table
     }
 
-    /// Whether `byte` begins the wholly determined part of any form.
-    pub(super) fn begins(&self, byte: u8) -> bool {
-        self.openings.bytes[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
+    /// Whether `byte` is the first of any value.
+    pub(super) fn starts(&self, byte: u8) -> bool {
+        self.openings.bytes[0].holds(byte)
     }
 
-    /// Whether `byte` is the first of any value that is masked in its encoded forms too.
-    pub(super) fn starts(&self, byte: u8) -> bool {
-        self.openings.starts[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
+    /// Whether `stub`, of three bytes at most, may begin any form of any value.
+    pub(super) fn may_begin(&self, stub: &[u8]) -> bool {
+        let encoded = self.encoded && stub.iter().all(|byte| sextet_of(*byte).is_some());
+        encoded || self.openings.bytes.iter().zip(stub).all(|(bytes, byte)| bytes.holds(*byte))
     }
 
     /// Whether `byte` is a base64 character that may carry the first bits of any value.
@@ -168,6 +169,7 @@ fn values(environment: &Environment) -> Vec<Value> {
     values
 }
 
+#[inline]
 fn each_opening(environment: &Environment, value: &Value, mut each: impl FnMut(Form, [u8; 4])) {
     let bytes = &environment.text.as_bytes()[value.text.clone()];
     each(Form::Raw, Form::Raw.opening(bytes, STANDARD));
@@ -186,10 +188,8 @@ fn each_opening(environment: &Environment, value: &Value, mut each: impl FnMut(F
 /// The table of openings, and what single characters tell.
 struct Openings {
     table: Table,
-    /// The set of bytes that begin one.
-    bytes: Zeroizing<[u64; 4]>,
-    /// The set of first bytes of values that are masked in their encoded forms too.
-    starts: Zeroizing<[u64; 4]>,
+    /// The sets of first, second and third bytes of all values.
+    bytes: Zeroizing<[Bytes; 3]>,
     /// The sets of the first four and of the first two bits of all values.
     sextets: Zeroizing<[u16; 2]>,
 }
@@ -201,25 +201,37 @@ impl Openings {
 
     fn new(environment: &Environment, values: &[Value]) -> Self {
         let mut table = Table::with_room_for(Self::room(values));
-        let mut bytes = Zeroizing::new([0; 4]);
-        let mut starts = Zeroizing::new([0; 4]);
+        let mut bytes = Zeroizing::new([Bytes::default(); 3]);
         let mut sextets = Zeroizing::new([0; 2]);
         for (index, value) in values.iter().enumerate() {
             each_opening(environment, value, |form, opening| {
                 table.insert(fingerprint(&opening), index, form);
-                let first = [opening[0], opening[0].to_ascii_uppercase()];
-                for byte in &first[..if form == Form::Hex { 2 } else { 1 }] {
-                    bytes[usize::from(byte / 64)] |= 1 << (byte % 64);
-                }
             });
+            let text = &environment.text.as_bytes()[value.text.clone()];
+            for (bytes, byte) in bytes.iter_mut().zip(text) {
+                bytes.add(*byte);
+            }
+            let first = text[0];
             if value.encoded {
-                let first = environment.text.as_bytes()[value.text.start];
-                starts[usize::from(first / 64)] |= 1 << (first % 64);
                 sextets[0] |= 1 << (first >> 4);
                 sextets[1] |= 1 << (first >> 6);
             }
         }
-        Self { table, bytes, starts, sextets }
+        Self { table, bytes, sextets }
+    }
+}
+
+/// A set of bytes.
+#[derive(Clone, Copy, Default, Zeroize)]
+struct Bytes([u64; 4]);
+
+impl Bytes {
+    fn add(&mut self, byte: u8) {
+        self.0[usize::from(byte / 64)] |= 1 << (byte % 64);
+    }
+
+    fn holds(&self, byte: u8) -> bool {
+        self.0[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
     }
 }
 
@@ -271,6 +283,7 @@ impl Table {
         ((hash >> 6) as usize, hash & 63)
     }
 
+    #[inline]
     fn insert(&mut self, fingerprint: u32, value: usize, form: Form) {
         let (chain, bit) = self.place(fingerprint);
         let chain = &mut self.chains[chain];
