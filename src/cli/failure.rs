@@ -44,7 +44,7 @@ impl Failure {
 
     /// A run ended with this fault.
     pub fn faulted(code: FaultCode, message: impl Display) -> Self {
-        Self::new(Kind::Faulted(code), format_args!("{code}: {message}"))
+        Self::new(Kind::Faulted(code), format_args!("the run failed ({code}): {message}"))
     }
 
     /// A run was cancelled before it ended.

@@ -191,7 +191,7 @@ impl Run {
             (_, Some(fault)) => Err(fault.into_failure()),
             (State::Cancelled, None) => Err(Failure::cancelled()),
             (State::Failed, None) => {
-                Err(Failure::faulted(FaultCode::Internal, "the run failed without saying why"))
+                Err(Failure::faulted(FaultCode::Internal, "it does not say why"))
             }
             _ => Ok(()),
         }

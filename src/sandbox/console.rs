@@ -49,11 +49,7 @@ struct Held {
 }
 
 impl Console {
-    pub(super) fn new(
-        redactor: Redactor,
-        limit: u64,
-        live: Option<UnboundedSender<Line>>,
-    ) -> Self {
+    pub(super) fn new(redactor: Redactor, limit: u64, live: Option<UnboundedSender<Line>>) -> Self {
         Self(Arc::new(Mutex::new(Collector {
             redactor,
             stdout: None,

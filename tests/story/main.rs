@@ -2,5 +2,6 @@
 //!
 //! One binary, because each further one would link wasmtime again.
 
+mod docs;
 mod harness;
 mod layers;

@@ -1,8 +1,8 @@
-//! How a value may be spelled: raw, hexadecimal, base64, percent-encoded, JSON-escaped.
+//! Spellings in which each unit of a value has a fixed place: raw, hexadecimal, base64.
 //!
 //! Owns the comparison of one value with one place in a text. Nothing is encoded into a buffer:
-//! each comparison computes the character it expects, or decodes the one it finds. It does not
-//! know where to look, nor what becomes of a match.
+//! each comparison computes the character it expects. It does not know where to look, nor what
+//! becomes of a match.
 
 /// The standard alphabet of RFC 4648, section 4.
 pub(super) const STANDARD: &[u8; 64] =
@@ -207,7 +207,13 @@ pub(super) fn sextet_of(character: u8) -> Option<u8> {
     Some(SEXTETS[usize::from(character)]).filter(|sextet| *sextet != NONE)
 }
 
-fn byte_of(high: u8, low: u8) -> Option<u8> {
+/// The four bits of a hexadecimal digit of either case.
+pub(super) fn nibble_of(character: u8) -> Option<u8> {
+    Some(NIBBLES[usize::from(character)]).filter(|nibble| *nibble != NONE)
+}
+
+/// The byte that two hexadecimal digits write.
+pub(super) fn byte_of(high: u8, low: u8) -> Option<u8> {
     let (high, low) = (NIBBLES[usize::from(high)], NIBBLES[usize::from(low)]);
     (high != NONE && low != NONE).then_some(high << 4 | low)
 }
@@ -217,194 +223,4 @@ fn common(a: &[u8], b: &[u8]) -> usize {
     let words = a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0);
     let same = 16 * words.take_while(|(a, b)| a == b).count();
     same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
-}
-
-/// A spelling that replaces some characters by an escape and keeps the others.
-///
-/// Which characters an encoder replaces does not matter: each may stand for itself or be escaped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Escape {
-    /// `%XX` (RFC 3986), as `encodeURI` and `encodeURIComponent` write it.
-    Percent,
-    /// The same, with `+` for the space, as HTML forms write it.
-    Form,
-    /// A JSON string (RFC 8259): `\n`, `\"`, `\uXXXX`, pairs of surrogates.
-    Json,
-}
-
-/// The bytes one character or escape stands for, and where the next begins.
-pub(super) struct Unit {
-    bytes: [u8; 4],
-    length: usize,
-    /// Where the next unit begins.
-    pub(super) next: usize,
-}
-
-impl Unit {
-    fn of(character: char, next: usize) -> Self {
-        let mut bytes = [0; 4];
-        let length = character.encode_utf8(&mut bytes).len();
-        Self { bytes, length, next }
-    }
-
-    fn byte(byte: u8, next: usize) -> Self {
-        Self { bytes: [byte, 0, 0, 0], length: 1, next }
-    }
-
-    /// The bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
-/// A number read from hexadecimal digits.
-enum Digits {
-    Number(u32),
-    Other,
-    /// The text ends too early to tell.
-    Short,
-}
-
-impl Escape {
-    /// Every escape.
-    pub(super) const ALL: [Self; 3] = [Self::Percent, Self::Form, Self::Json];
-
-    /// Whether `byte` begins an escape.
-    fn introduces(self, byte: u8) -> bool {
-        match self {
-            Self::Percent => byte == b'%',
-            Self::Form => byte == b'%' || byte == b'+',
-            Self::Json => byte == b'\\',
-        }
-    }
-
-    /// The unit at `at`, which lies in `text`; `None` if the text ends too early to tell.
-    ///
-    /// What is no valid escape stands for itself.
-    #[inline]
-    pub(super) fn unit(self, text: &[u8], at: usize, last: bool) -> Option<Unit> {
-        let literal = Unit::byte(text[at], at + 1);
-        let unit = match (self, text[at]) {
-            (Self::Form, b'+') => Some(Unit::byte(b' ', at + 1)),
-            (Self::Percent | Self::Form, b'%') => match text.get(at + 1..at + 3) {
-                Some(&[high, low]) => match byte_of(high, low) {
-                    Some(byte) => Some(Unit::byte(byte, at + 3)),
-                    None => return Some(literal),
-                },
-                _ => match text.get(at + 1) {
-                    Some(&high) if NIBBLES[usize::from(high)] == NONE => return Some(literal),
-                    _ => None,
-                },
-            },
-            (Self::Json, b'\\') => match text.get(at + 1) {
-                None => None,
-                Some(b'u') => match scalar(text, at, last) {
-                    Digits::Number(code) if code > 0xffff => {
-                        char::from_u32(code).map(|character| Unit::of(character, at + 12))
-                    }
-                    Digits::Number(code) => match char::from_u32(code) {
-                        Some(character) => Some(Unit::of(character, at + 6)),
-                        None => return Some(literal),
-                    },
-                    Digits::Other => return Some(literal),
-                    Digits::Short => None,
-                },
-                Some(letter) => {
-                    let byte = match letter {
-                        b'b' => 8,
-                        b'f' => 12,
-                        b'n' => b'\n',
-                        b'r' => b'\r',
-                        b't' => b'\t',
-                        mark if mark.is_ascii_punctuation() => *mark,
-                        _ => return Some(literal),
-                    };
-                    Some(Unit::byte(byte, at + 2))
-                }
-            },
-            _ => return Some(literal),
-        };
-        unit.or(last.then_some(literal))
-    }
-
-    /// The first four bytes that the text at `at` stands for; `None` if it ends before.
-    pub(super) fn opening(self, text: &[u8], mut at: usize, last: bool) -> Option<[u8; 4]> {
-        let mut opening = [0; 4];
-        let mut filled = 0;
-        while filled < 4 {
-            let unit = (at < text.len()).then(|| self.unit(text, at, last)).flatten()?;
-            for byte in unit.bytes().iter().take(4 - filled) {
-                opening[filled] = *byte;
-                filled += 1;
-            }
-            at = unit.next;
-        }
-        Some(opening)
-    }
-
-    /// Compares on from byte `known` of the value with the unit at `at`, and moves both on.
-    pub(super) fn resume(
-        self,
-        value: &[u8],
-        text: &[u8],
-        at: &mut usize,
-        known: &mut usize,
-        last: bool,
-    ) -> Verdict {
-        let starved = if last { Verdict::Dead } else { Verdict::Live };
-        while *known < value.len() {
-            let Some(&byte) = text.get(*at) else { return starved };
-            if !self.introduces(byte) {
-                if value[*known] != byte {
-                    return Verdict::Dead;
-                }
-                *known += 1;
-                *at += 1;
-                continue;
-            }
-            let Some(unit) = self.unit(text, *at, last) else { return starved };
-            if !value[*known..].starts_with(unit.bytes()) {
-                return Verdict::Dead;
-            }
-            *known += unit.bytes().len();
-            *at = unit.next;
-        }
-        Verdict::Match(*at)
-    }
-}
-
-/// The number that four hexadecimal digits at `at` write.
-fn number(text: &[u8], at: usize) -> Digits {
-    let mut number = 0;
-    for position in at..at + 4 {
-        let Some(&digit) = text.get(position) else { return Digits::Short };
-        match NIBBLES[usize::from(digit)] {
-            NONE => return Digits::Other,
-            nibble => number = number << 4 | u32::from(nibble),
-        }
-    }
-    Digits::Number(number)
-}
-
-/// The code point of the `\uXXXX` at `at`, or of the surrogate pair there; a lone surrogate is
-/// itself.
-fn scalar(text: &[u8], at: usize, last: bool) -> Digits {
-    let high = match number(text, at + 2) {
-        Digits::Number(high @ 0xd800..=0xdbff) => high,
-        other => return other,
-    };
-    for (position, expected) in (at + 6..).zip(*b"\\u") {
-        match text.get(position) {
-            None if !last => return Digits::Short,
-            Some(&byte) if byte == expected => {}
-            _ => return Digits::Number(high),
-        }
-    }
-    match number(text, at + 8) {
-        Digits::Number(low @ 0xdc00..=0xdfff) => {
-            Digits::Number(0x10000 + ((high - 0xd800) << 10 | (low - 0xdc00)))
-        }
-        Digits::Short if !last => Digits::Short,
-        _ => Digits::Number(high),
-    }
 }

@@ -10,7 +10,7 @@ use memchr::{memchr, memchr2};
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::encodings::Escape;
+use super::escapes::Escape;
 use super::matcher::spans;
 use super::patterns::Patterns;
 use super::{Covered, Piece, mark};
@@ -146,9 +146,9 @@ impl Decoded {
         let mut at = 0;
         while at < text.len() {
             let Some(unit) = Escape::Json.unit(text.as_bytes(), at, true) else { break };
-            bytes.extend_from_slice(unit.bytes());
+            bytes.extend(unit.bytes());
             origins.resize(bytes.len(), at);
-            at = unit.next;
+            at += unit.taken();
         }
         origins.push(at);
         Self { bytes, origins }

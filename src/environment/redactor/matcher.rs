@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use memchr::{memchr3, memchr3_iter};
 
-use super::encodings::{Escape, Form, Verdict};
+use super::encodings::{Form, Verdict};
+use super::escapes::Escape;
 use super::patterns::{Patterns, fingerprint};
 
 /// A comparison that failed this deep is remembered, so that the next one begins there. Near
@@ -65,9 +66,11 @@ pub(super) struct Matcher {
     /// Every earlier place was looked at for spellings that open with an escape.
     unescaped: usize,
     /// A stretch without escapes, up to the next one or the end of the text.
-    literal: Range<usize>,
+    literal: Option<Range<usize>>,
     /// For each value and form, the unit at which the last deep comparison failed.
     misses: Vec<u32>,
+    /// For each value and escape, the text of the last deep comparison that failed.
+    failures: Vec<Range<usize>>,
 }
 
 /// All values in a complete text, in order.
@@ -80,7 +83,8 @@ pub(super) fn spans(patterns: &Patterns, bytes: &[u8]) -> Vec<Span> {
 impl Matcher {
     /// Looks at what is new in `text`; answers up to where it is settled.
     pub(super) fn scan(&mut self, text: Text<'_>) -> usize {
-        self.literal = usize::MAX..0;
+        self.literal = None;
+        self.failures.clear();
         let under_way = self.live.len();
         for index in 0..under_way {
             self.follow(text, self.live[index]);
@@ -118,7 +122,7 @@ impl Matcher {
 
     /// Looks at every new place with a whole opening after it.
     fn look(&mut self, text: Text<'_>) {
-        let openings = text.patterns.openings();
+        let openings = text.patterns.openings().filter();
         let from = self.looked;
         for (index, window) in text.bytes[from..].windows(4).enumerate() {
             let key = fingerprint(window);
@@ -150,6 +154,12 @@ impl Matcher {
     /// Carries a comparison on as far as the text goes.
     fn follow(&mut self, text: Text<'_>, mut candidate: Candidate) {
         let Candidate { value, start, spelling, at, .. } = candidate;
+        if let Spelling::Escaped(escape) = spelling
+            && candidate.known == 0
+            && self.failed_alike(text, value, escape, at)
+        {
+            return;
+        }
         let bytes = text.patterns.value(value);
         let known = &mut candidate.known;
         let verdict = match spelling {
@@ -165,7 +175,16 @@ impl Matcher {
             }
             Verdict::Dead => {}
         }
-        let (known, Spelling::Plain(form)) = (candidate.known, spelling) else { return };
+        let known = candidate.known;
+        let form = match spelling {
+            Spelling::Plain(form) => form,
+            Spelling::Escaped(escape) => {
+                if verdict == Verdict::Dead && known >= DEEP {
+                    self.remember_text(text, value, escape, start..candidate.at + Escape::LONGEST);
+                }
+                return;
+            }
+        };
         if verdict == Verdict::Dead && known >= DEEP {
             self.remember(text.patterns, value, form, known);
         }
@@ -183,6 +202,31 @@ impl Matcher {
             let spelling = Spelling::Escaped(escape);
             self.follow(text, Candidate { value, spelling, start: at, at, known: 0 });
         }
+    }
+
+    /// Whether the same text as at `at` has failed before.
+    fn failed_alike(&self, text: Text<'_>, value: usize, escape: Escape, at: usize) -> bool {
+        let failure = self.failures.get(value * Escape::ALL.len() + escape as usize);
+        failure.is_some_and(|failed| {
+            !failed.is_empty()
+                && text.bytes.get(at..at + failed.len()) == text.bytes.get(failed.clone())
+        })
+    }
+
+    fn remember_text(
+        &mut self,
+        text: Text<'_>,
+        value: usize,
+        escape: Escape,
+        failed: Range<usize>,
+    ) {
+        if failed.end > text.bytes.len() {
+            return;
+        }
+        if self.failures.is_empty() {
+            self.failures = vec![0..0; text.patterns.len() * Escape::ALL.len()];
+        }
+        self.failures[value * Escape::ALL.len() + escape as usize] = failed;
     }
 
     fn remember(&mut self, patterns: &Patterns, value: usize, form: Form, unit: usize) {
@@ -232,7 +276,7 @@ impl Matcher {
         let mut openings = [None; Escape::ALL.len()];
         for (escape, opening) in Escape::ALL.into_iter().zip(&mut openings) {
             let unit = escape.unit(bytes, at, last);
-            if unit.as_ref().is_some_and(|unit| !patterns.starts(unit.bytes()[0])) {
+            if unit.is_some_and(|unit| !patterns.starts(unit.first())) {
                 continue;
             }
             *opening = escape.opening(bytes, at, last);
@@ -257,12 +301,16 @@ impl Matcher {
 
     /// Whether a character in `range` may belong to an escape.
     fn has_escape(&mut self, text: Text<'_>, range: Range<usize>) -> bool {
-        if range.start < self.literal.start || self.literal.end < range.start {
-            let next = memchr3(b'%', b'+', b'\\', &text.bytes[range.start..]);
-            let end = next.map_or(text.bytes.len(), |next| range.start + next);
-            self.literal = range.start..end;
-        }
-        self.literal.end < range.end.min(text.bytes.len())
+        let literal = match self.literal.take() {
+            Some(known) if known.start <= range.start && range.start <= known.end => known,
+            _ => {
+                let next = memchr3(b'%', b'+', b'\\', &text.bytes[range.start..]);
+                range.start..next.map_or(text.bytes.len(), |next| range.start + next)
+            }
+        };
+        let has = literal.end < range.end.min(text.bytes.len());
+        self.literal = Some(literal);
+        has
     }
 
     /// Where the earliest partial match begins among the last places, which have no whole opening

@@ -13,6 +13,7 @@
 //! are named; a match inside another is not.
 
 mod encodings;
+mod escapes;
 mod json;
 mod matcher;
 mod patterns;
@@ -129,6 +130,9 @@ impl Masker {
             return out.extend_from_slice(chunk);
         };
         let holding = !self.held.is_empty();
+        if chunk.is_empty() && !holding {
+            return;
+        }
         if holding {
             append(&mut self.held, chunk);
         }

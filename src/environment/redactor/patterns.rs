@@ -275,36 +275,51 @@ impl Table {
         }
     }
 
-    /// The chain of a fingerprint and its bit in the chain's filter.
-    #[inline]
-    fn place(&self, fingerprint: u32) -> (usize, u32) {
-        // Fibonacci hashing (Knuth, TAOCP 3, section 6.4): the high bits of the product.
-        let hash = fingerprint.wrapping_mul(0x9e37_79b1) >> self.shift;
-        ((hash >> 6) as usize, hash & 63)
+    /// The filter alone.
+    pub(super) fn filter(&self) -> Filter<'_> {
+        Filter { chains: &self.chains, shift: self.shift }
     }
 
     #[inline]
     fn insert(&mut self, fingerprint: u32, value: usize, form: Form) {
-        let (chain, bit) = self.place(fingerprint);
+        let (chain, bit) = self.filter().place(fingerprint);
         let chain = &mut self.chains[chain];
         chain.filter |= 1 << bit;
         self.links.push(Link { value: value as u32, form, next: chain.head });
         chain.head = self.links.len() as u32;
     }
 
-    /// Whether anything may begin with this fingerprint.
-    #[inline]
-    pub(super) fn admits(&self, fingerprint: u32) -> bool {
-        let (chain, bit) = self.place(fingerprint);
-        self.chains[chain].filter >> bit & 1 == 1
-    }
-
     /// The values and forms that may begin with this fingerprint, and others of the same chain.
     pub(super) fn candidates(&self, fingerprint: u32) -> impl Iterator<Item = (usize, Form)> {
         let link = |place: u32| self.links.get((place as usize).wrapping_sub(1));
-        let chain = &self.chains[self.place(fingerprint).0];
-        let first = self.admits(fingerprint).then(|| link(chain.head)).flatten();
+        let (chain, bit) = self.filter().place(fingerprint);
+        let chain = &self.chains[chain];
+        let first = (chain.filter >> bit & 1 == 1).then(|| link(chain.head)).flatten();
         std::iter::successors(first, move |previous| link(previous.next))
             .map(|link| (link.value as usize, link.form))
+    }
+}
+
+/// Which fingerprints a [`Table`] may hold.
+#[derive(Clone, Copy)]
+pub(super) struct Filter<'a> {
+    chains: &'a [Chain],
+    shift: u32,
+}
+
+impl Filter<'_> {
+    /// The chain of a fingerprint and its bit in the chain's filter.
+    #[inline]
+    fn place(self, fingerprint: u32) -> (usize, u32) {
+        // Fibonacci hashing (Knuth, TAOCP 3, section 6.4): the high bits of the product.
+        let hash = fingerprint.wrapping_mul(0x9e37_79b1) >> self.shift;
+        ((hash >> 6) as usize, hash & 63)
+    }
+
+    /// Whether anything may begin with this fingerprint.
+    #[inline]
+    pub(super) fn admits(self, fingerprint: u32) -> bool {
+        let (chain, bit) = self.place(fingerprint);
+        self.chains[chain].filter >> bit & 1 == 1
     }
 }

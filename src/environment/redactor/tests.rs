@@ -5,7 +5,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 
-use super::encodings::{Escape, Form, Verdict};
+use super::encodings::{Form, Verdict};
+use super::escapes::Escape;
 use super::*;
 use crate::environment::{Origin, Overlay};
 use crate::id::Id;
@@ -287,6 +288,16 @@ fn base64_takes_the_characters_it_shares_and_no_more() {
 }
 
 #[test]
+fn base64_padding_goes_with_the_value() {
+    for value in ["hunter", "hunter2", "hunter23"] {
+        let redactor = redactor(&[("KEY", value)]);
+        let padded = STANDARD.encode(value);
+        assert_eq!(redactor.text(&format!("{padded}=")), "[secret KEY]=", "{padded}");
+        assert_eq!(redactor.text(padded.trim_end_matches('=')), "[secret KEY]");
+    }
+}
+
+#[test]
 fn short_values_are_masked_in_part_or_not_at_all() {
     let redactor = redactor(&[("THREE", "xyz"), ("FIVE", "pq+rs"), ("SIX", "tuvw+x")]);
     let text = "xyz pq+rs cHErcnM= pq%2Brs tuvw+x dHV2dyt4 tuvw%2bx";
@@ -334,6 +345,7 @@ fn only_a_partial_match_waits() {
     assert_eq!(step("correct-"), emitted("", 8));
     assert_eq!(step("horse"), emitted("[secret KEY]", 0));
     assert_eq!(step("\n"), emitted("\n", 0));
+    assert_eq!(step("100%!"), emitted("100%!", 0));
     assert_eq!(step("%63o"), emitted("", 4));
 }
 

@@ -1,0 +1,29 @@
+# What a newcomer needs is `make demo` and `make test`.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test samples bench lint deny
+
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: samples ## Show the main job, on a data directory of its own
+	@cargo build --locked --quiet
+	@scripts/demo
+
+test: ## Run all tests
+	cargo test --locked
+
+samples: ## Build the sample analyses into target/analyses
+	@sample-analyses/build
+
+bench: samples ## Print the four ratios of docs/speed.md
+	cargo bench --locked
+
+lint: ## Check format, lints and documentation
+	cargo fmt --check
+	cd sample-analyses && cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+deny: ## Check licenses, sources and bans of dependencies
+	scripts/deny

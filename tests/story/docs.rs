@@ -1,0 +1,54 @@
+//! The docs tell the truth.
+
+use std::fs;
+
+use runner::config::SETTINGS;
+use runner::fault;
+
+use crate::harness::{Place, repository};
+
+#[test]
+fn the_page_of_errors_is_the_table_in_the_code() {
+    let path = repository().join("docs/errors.md");
+    let page = fs::read_to_string(&path).expect("docs/errors.md");
+    let start = page.find("| fault |").unwrap_or(page.len());
+    let right = format!("{}{}", &page[..start], fault::table());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, right).expect("docs/errors.md can be written");
+    } else {
+        assert_eq!(page, right, "run the tests once with UPDATE_DOCS=1");
+    }
+}
+
+#[test]
+fn every_command_of_the_readme_is_one() {
+    let readme = fs::read_to_string(repository().join("README.md")).expect("README.md");
+    let place = Place::new();
+    let mut checked = 0;
+    for line in readme.lines().filter_map(|line| line.trim().strip_prefix("runner ")) {
+        let words = line.split(" #").next().unwrap_or_default().split_whitespace();
+        let nouns = ["secret", "policy", "analysis", "run", "token"];
+        let mut words = words.take_while(|word| !word.starts_with('-'));
+        let Some(command) = words.next() else { continue };
+        let mut path = vec![command];
+        if nouns.contains(&command) {
+            path.extend(words.next());
+            if path[1..] == ["variable"] {
+                path.extend(words.next());
+            }
+        }
+        path.push("--help");
+        place.run(&path).ok();
+        checked += 1;
+    }
+    assert!(checked >= 20, "only {checked} commands were found: does the test still see them?");
+}
+
+#[test]
+fn the_settings_shown_are_all_settings() {
+    let place = Place::new();
+    let shown = place.run(["config"]).ok();
+    for setting in SETTINGS {
+        assert!(shown.lines().any(|line| line.starts_with(setting.name)), "{}", setting.name);
+    }
+}
