@@ -2,6 +2,7 @@
 //!
 //! One binary, because each further one would link wasmtime again.
 
+mod compilation;
 mod docs;
 mod harness;
 mod layers;
