@@ -82,7 +82,7 @@ async fn each_fault_becomes_its_exit_code_and_one_line() {
         let fake = Fake::new().answer("POST", &format!("/analysis/{ID}/exec"), failed);
         let ended = fake.command(&["exec", "--analysis", ID]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (code.exit_code(), ""), "{code}");
-        assert_eq!(ended.stderr, format!("error: {code}: said so\n"));
+        assert_eq!(ended.stderr, format!("error: the run failed ({code}): said so\n"));
     }
     for (blame, code) in [("analysis", 1), ("policy", 3), ("store", 5), ("host", 70), ("?", 70)] {
         let fault = json!({"blame": blame, "code": "from_the_future", "message": "said so"});
@@ -105,7 +105,7 @@ async fn with_json_a_failed_run_is_still_printed_whole() {
     let ended = fake.command(&["--json", "exec", "--analysis", ID]).await;
     assert_eq!(ended.code, 1);
     assert_eq!(serde_json::from_str::<Value>(&ended.stdout).unwrap(), failed);
-    assert_eq!(ended.stderr, "before\nerror: trap: unreachable\n");
+    assert_eq!(ended.stderr, "before\nerror: the run failed (trap): unreachable\n");
 }
 
 #[tokio::test]
