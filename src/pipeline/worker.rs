@@ -1,9 +1,9 @@
 //! Executing queued runs with a bounded number of guests.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::snapshot::{Snapshot, Snapshots};
@@ -18,6 +18,9 @@ const BATCH: usize = 256;
 
 /// How long the worker sleeps when nobody wakes it.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How often runs whose lease has ended are taken back.
+const RECOVER_EVERY: Duration = Duration::from_secs(10);
 
 /// How often writing an outcome is tried again before the run's lease is left to end.
 const FINISH_ATTEMPTS: u32 = 30;
@@ -35,6 +38,7 @@ impl Wake {
 /// A running worker. Dropping it stops claiming; guests that run go on.
 pub struct Worker {
     task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
     slots: Arc<Semaphore>,
     guests: usize,
 }
@@ -42,8 +46,10 @@ pub struct Worker {
 impl Worker {
     /// Stops claiming and waits, at most `drain`, for the guests that run. What still runs then is
     /// taken back at the next start.
-    pub async fn stop(self, drain: Duration) {
-        self.task.abort();
+    pub async fn stop(mut self, drain: Duration) {
+        // Not in the middle of a claim: what is claimed must also be started.
+        self.stop.send_replace(true);
+        let _ = (&mut self.task).await;
         let all = u32::try_from(self.guests).unwrap_or(u32::MAX);
         if tokio::time::timeout(drain, self.slots.acquire_many(all)).await.is_err() {
             tracing::warn!("some runs did not end in time; they start again with the next server");
@@ -62,15 +68,28 @@ impl Runner {
     pub fn start_worker(self: &Arc<Self>) -> Worker {
         let guests = self.settings.sandbox.guests;
         let slots = Arc::new(Semaphore::new(guests));
-        let task = tokio::spawn(work(Arc::clone(self), Arc::clone(&slots)));
-        Worker { task, slots, guests }
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(work(Arc::clone(self), Arc::clone(&slots), stopped));
+        Worker { task, stop, slots, guests }
     }
 }
 
-async fn work(runner: Arc<Runner>, slots: Arc<Semaphore>) {
+async fn work(runner: Arc<Runner>, slots: Arc<Semaphore>, mut stopped: watch::Receiver<bool>) {
+    let mut recovered = Instant::now();
     loop {
+        let first = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            permit = Arc::clone(&slots).acquire_owned() => permit,
+        };
         // Closed only with the process.
-        let Ok(first) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(first) = first else { return };
+        if recovered.elapsed() >= RECOVER_EVERY {
+            recovered = Instant::now();
+            if let Err(error) = runner.host().recover(Timestamp::now(), false).await {
+                tracing::error!(%error, "runs of lost workers could not be taken back");
+            }
+        }
         let mut permits = vec![first];
         while permits.len() < BATCH
             && let Ok(permit) = Arc::clone(&slots).try_acquire_owned()
@@ -80,7 +99,10 @@ async fn work(runner: Arc<Runner>, slots: Arc<Semaphore>) {
         match runner.claim(permits.len()).await {
             Ok(claimed) if claimed.is_empty() => {
                 drop(permits);
-                runner.idle().await;
+                tokio::select! {
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                    () = runner.idle() => {}
+                }
             }
             Ok(claimed) => {
                 for (claimed, permit) in claimed.into_iter().zip(permits) {
@@ -104,7 +126,6 @@ impl Runner {
         limit: usize,
     ) -> Result<Vec<Claimed<Arc<Snapshot>>>, crate::store::Error> {
         let host = self.host();
-        host.recover(Timestamp::now(), false).await?;
         loop {
             let snapshots = Arc::clone(&self.snapshots);
             let caps = self.settings.sandbox.caps;
