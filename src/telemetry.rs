@@ -3,6 +3,8 @@
 //! Never logged: values, tokens, scopes, results, console lines. What a run says belongs to its
 //! record.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// Starts the log at `level`, unless `RUNNER_LOG` says otherwise (such as `debug`, or
@@ -13,6 +15,7 @@ pub fn start(level: &str) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .try_init();
 }

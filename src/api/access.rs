@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
-use super::query::Query;
+use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::{check_protection, identifier, listing};
 use crate::audit::{Entry, Event};
@@ -81,7 +81,7 @@ pub struct PolicyMade {
 /// Lists policies, without targets and permissions.
 #[utoipa::path(get, path = "/am", tag = "access management",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
-pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister()?;
     query.check_order("name,asc")?;
     let filter = query.filter(&["id", "name", "active"])?;
@@ -94,12 +94,10 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
         listing::permitted(&caller, page, may, |page| caller.tenant.policies(&filter, page));
     let profile = caller.tenant.profile();
     let rows = found.await?.into_iter().map(|policy| PolicyView { policy, profile });
-    let mut rows = query.select(rows, &["id", "name", "tags"]);
+    let mut rows = query.select(rows, &["id", "name", "tags"])?;
     for row in &mut rows {
-        if let Some(fields) = row.as_object_mut() {
-            fields.remove("targets");
-            fields.remove("permissions");
-        }
+        row.remove("targets");
+        row.remove("permissions");
     }
     Ok(Success::ok(rows))
 }

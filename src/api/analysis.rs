@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::caller::Caller;
 use super::plaintext::ShownOnce;
-use super::query::Query;
+use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::variables::{self, WireVariable};
 use super::{check_protection, identifier, listing, runs};
@@ -149,7 +149,7 @@ impl From<Analysis> for AnalysisRow {
 /// Lists analyses.
 #[utoipa::path(get, path = "/analysis", tag = "analysis",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
-pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister()?;
     query.check_order("name,asc")?;
     let filter = query.filter(&["id", "name", "active"])?;
@@ -161,7 +161,7 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
     let found =
         listing::permitted(&caller, page, may, |page| caller.tenant.analyses(&filter, page));
     let rows = found.await?.into_iter().map(AnalysisRow::from);
-    Ok(Success::ok(query.select(rows, &["id", "name"])))
+    Ok(Success::ok(query.select(rows, &["id", "name"])?))
 }
 
 /// Makes an analysis and shows its token, once.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
-use super::query::Query;
+use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use crate::audit::{Entry, Event};
 use crate::auth::Principal;
@@ -79,7 +79,7 @@ pub struct RunView {
 /// Lists runs, the newest first, without their consoles.
 #[utoipa::path(get, path = "/runs", tag = "runs",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
-pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister()?;
     query.check_order("created_at,desc")?;
     let mut filter = query.filter(&["analysis", "state"])?;
@@ -91,7 +91,7 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
     let records = caller.tenant.runs(&filter, query.page()?).await?;
     let views = records.into_iter().map(|record| view(&caller, record));
     let views = views.collect::<Result<Vec<_>, _>>()?;
-    Ok(Success::ok(query.select(views, FIELDS)))
+    Ok(Success::ok(query.select(views, FIELDS)?))
 }
 
 const FIELDS: &[&str] = &[

@@ -2,13 +2,13 @@
 
 use axum::extract::Path;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
 use super::plaintext::Sent;
-use super::query::Query;
+use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::{identifier, listing};
 use crate::audit::{Entry, Event};
@@ -93,7 +93,7 @@ pub struct SecretMade {
 /// Lists secrets.
 #[utoipa::path(get, path = "/secrets", tag = "secrets",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
-pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister()?;
     query.check_order("key,asc")?;
     let filter = query.filter(&["id", "key"])?;
@@ -105,7 +105,7 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
     let secrets =
         listing::permitted(&caller, page, may, |page| caller.tenant.secrets(&filter, page)).await?;
     let rows = secrets.into_iter().map(SecretView::from);
-    Ok(Success::ok(query.select(rows, &["id", "key"])))
+    Ok(Success::ok(query.select(rows, &["id", "key"])?))
 }
 
 /// Makes a secret.

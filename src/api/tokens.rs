@@ -2,14 +2,14 @@
 
 use axum::extract::Path;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
 use super::identifier;
 use super::plaintext::ShownOnce;
-use super::query::Query;
+use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use crate::audit::{Entry, Event};
 use crate::auth::Role;
@@ -78,12 +78,12 @@ pub struct TokenMade {
 /// Lists tokens.
 #[utoipa::path(get, path = "/tokens", tag = "tokens",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
-pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Value>> {
+pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_administrator()?;
     query.check_order("name,asc")?;
     let tokens = caller.tenant.tokens(&query.filter(&["id", "name"])?, query.page()?).await?;
     let fields = ["name", "role", "hint", "created_by", "created_at", "expires_at"];
-    Ok(Success::ok(query.select(tokens.into_iter().map(TokenView::from), &fields)))
+    Ok(Success::ok(query.select(tokens.into_iter().map(TokenView::from), &fields)?))
 }
 
 /// Makes a token and shows it, once.
