@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::snapshot::Snapshot;
 use super::worker::decide;
 use super::{Job, Module, Runner};
-use crate::analysis::{Digest, InvalidModule, Limits, Variable};
+use crate::analysis::{Digest, InvalidModule, Variable};
 use crate::cause::{Cause, CauseKind};
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -106,11 +106,11 @@ impl Runner {
         }
         let run = request.id;
         let mut limits = snapshot.analysis.limits.within(&self.settings.sandbox.caps);
-        limits.wall_time_ms = exec.wall_time_ms.unwrap_or(limits.wall_time_ms);
+        limits.wall_time_ms = limits.wall_time_ms.min(exec.wall_time_ms.unwrap_or(u64::MAX));
         let claimed = loop {
             let new = self.new_run(tenant, request.clone(), &exec.scope)?;
             let snapshots = Arc::clone(&self.snapshots);
-            let caps = Limits { wall_time_ms: u64::MAX, ..self.settings.sandbox.caps };
+            let caps = self.settings.sandbox.caps;
             let own: Vec<String> = exec.variables.iter().map(|v| v.key.clone()).collect();
             let decide = move |due: &Due| {
                 let (snapshot, mut grant) = decide(&snapshots, &caps, due)?;
