@@ -8,7 +8,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::analysis::{Limits, MAX_VARIABLES};
@@ -251,7 +251,7 @@ impl Config {
     /// The settings of everything together.
     pub fn pipeline(&self) -> Result<pipeline::Settings, Error> {
         let (data, root_key) = (self.data()?, self.path("root_key")?);
-        if root_key.starts_with(&data) {
+        if resolved(&root_key).starts_with(resolved(&data)) {
             return Err(Error::RootKeyInside(root_key));
         }
         let cap = self.number("secret_value_cap", 1, MAX_VALUE_CAP.into())?;
@@ -292,6 +292,22 @@ impl Config {
             expected: expected.into(),
         })
     }
+}
+
+/// An absolute path as the system will find it: links followed as far as it exists, `..` taken out.
+fn resolved(path: &Path) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            resolved.pop();
+            continue;
+        }
+        resolved.push(part);
+        if let Ok(real) = fs::canonicalize(&resolved) {
+            resolved = real;
+        }
+    }
+    resolved
 }
 
 fn defaults(variable: &dyn Fn(&str) -> Option<String>) -> BTreeMap<&'static str, (String, Origin)> {

@@ -174,18 +174,22 @@ pub async fn edit(
         let object = Object { id: Some(secret.id), tags };
         caller.require(RESOURCE, Action::Edit, &object)?;
     }
-    // Tags are bound into the envelope, so the value is sealed anew in any case.
+    // Tags are bound into the envelope, so the value is sealed anew in any case. What is kept must
+    // be what was sealed: a new value must not vouch for tags that somebody changed in the store.
     let mut scratch = Scratch::default();
+    let mut kept = 0..0;
+    if change.value.is_none() || tags.is_none() {
+        let opened = vault.load_secret(&secret.binding(profile), &sealed);
+        let opened = opened.and_then(|sealed| sealed.open(&mut scratch));
+        kept = opened.map_err(|_| unreadable(&secret.key))?;
+    }
     let value = match &change.value {
         Some(value) => {
             let cap = caller.runner.settings().secret_value_cap;
             secret.value_length = vault::check_value(value, cap)?;
             value
         }
-        None => {
-            let range = vault.load_secret(&secret.binding(profile), &sealed)?.open(&mut scratch)?;
-            scratch.text(&range)
-        }
+        None => scratch.text(&kept),
     };
     let from_version = secret.version;
     secret.version += 1;
@@ -232,6 +236,14 @@ async fn find(caller: &Caller, id: &str, action: Action) -> Result<StoredSecret,
     let object = Object { id: Some(stored.secret.id), tags: &stored.secret.tags };
     caller.require(RESOURCE, action, &object)?;
     Ok(stored)
+}
+
+fn unreadable(key: &str) -> Refusal {
+    let message = format!(
+        "the secret {key} does not open: its row, its tags or its key was changed outside of the \
+         runner; set its value and its tags together"
+    );
+    Refusal::new(ErrorCode::StoreUnreadable, message)
 }
 
 fn not_found(error: store::Error) -> Refusal {

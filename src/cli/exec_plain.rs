@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::environment::{Origin, Overlay};
 use crate::fault::{ErrorCode, FaultCode};
 use crate::id::Id;
-use crate::sandbox::{CompileError, Input, Sandbox};
+use crate::sandbox::{CompileError, Input, Keep, Sandbox};
 
 /// Compiles the module in a bounded child process, runs it, and prints what it says.
 pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Failure> {
@@ -43,11 +43,12 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
     let settings = crate::sandbox::Settings { guests: 1, artefacts: None, ..settings };
     let ours = |error: &dyn std::fmt::Display| Failure::refused(ErrorCode::InternalError, error);
     let sandbox = Sandbox::new(settings, None).map_err(|error| ours(&error))?;
-    let program =
-        sandbox.compile(&Digest::of(&bytes), form, bytes).await.map_err(|error| match error {
+    let program = sandbox.compile(&Digest::of(&bytes), form, bytes, Keep::InMemory).await.map_err(
+        |error| match error {
             CompileError::Host(error) => ours(&error),
             error => Failure::refused(ErrorCode::InvalidModule, error),
-        })?;
+        },
+    )?;
 
     let size = variables.iter().map(|variable| variable.key.len() + variable.value.len()).sum();
     let mut overlay = Overlay::with_capacity(variables.len(), size);

@@ -91,8 +91,9 @@ Exit codes: 0 done, 1 the analysis failed, 2 wrong command line, 3 refused, 4 no
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Data directory [default: $XDG_DATA_HOME/runner]
-    #[arg(long, global = true, value_name = "DIR", env = "RUNNER_DATA", hide_env_values = true)]
+    /// Data directory [env: RUNNER_DATA] [default: $XDG_DATA_HOME/runner]
+    // The variable is read with the other settings, which tell where each value is from.
+    #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Ask the runner at this address, with the token in RUNNER_TOKEN
     #[arg(long, global = true, value_name = "URL", env = "RUNNER_SERVER", hide_env_values = true)]

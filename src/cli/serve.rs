@@ -49,6 +49,8 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let bound = listener.local_addr().map_err(|error| failed(&address.to_string(), error))?;
     let local = listen_locally(&socket);
     let local = local.map_err(|error| failed(&socket.display().to_string(), error))?;
+    // Whoever reads the line below may ask the server to stop at once.
+    let asked = shutdown::requested().map_err(|error| failed("signals", error))?;
     let worker = runner.start_worker();
     println!("listening on http://{bound}");
     eprintln!("no token is made by itself: `runner token create --role administrator` prints one");
@@ -59,7 +61,7 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
         tokio::spawn(accept(listener, router, stopped.clone())),
         tokio::spawn(accept(local, trusted, stopped)),
     ];
-    let asked = shutdown::requested().await;
+    asked.await;
     tracing::info!("stopping: no new requests; running guests get {} s", drain.as_secs());
     drop(stop);
     worker.stop(drain).await;
@@ -70,7 +72,6 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     // Whoever connects from now on opens the directory itself.
     let _ = fs::remove_file(&socket);
     runner.close().await;
-    asked.map_err(|error| failed("signals", error))?;
     Ok(ExitCode::SUCCESS)
 }
 

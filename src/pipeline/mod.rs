@@ -14,6 +14,7 @@ mod worker;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::analysis::{Digest, Limits, ModuleStore, Variable};
@@ -22,7 +23,7 @@ use crate::environment::{Environment, Origin, Overlay};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::run::{Line, State};
-use crate::sandbox::{Input, Outcome, Program, Sandbox};
+use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Scratch, Vault};
 
@@ -48,6 +49,8 @@ pub struct Runner {
     watch: Watch,
     wake: Wake,
     guests: Guests,
+    /// One permit for each guest that may run: the worker claims no more than it can start.
+    slots: Arc<Semaphore>,
     worker: String,
     profile: Id,
     // Declared last: the lock is given back when all else is gone.
@@ -197,7 +200,10 @@ impl Runner {
             let message = format!("the module {digest} cannot be read: {error}; upload it again");
             Fault::new(FaultCode::ModuleUnreadable, message)
         })?;
-        self.sandbox.compile(digest, form, bytes).await.map_err(|error| internal(&error))
+        self.sandbox
+            .compile(digest, form, bytes, Keep::OnDisk)
+            .await
+            .map_err(|error| internal(&error))
     }
 
     /// The profile of local commands.

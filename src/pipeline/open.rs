@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::snapshot::Snapshots;
@@ -103,13 +104,25 @@ impl Runner {
     /// Opens the data directory, making a new one complete with keys, and takes back the runs
     /// that were under way when the process before ended.
     pub async fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
+        if !settings.data.exists() && settings.root_key.exists() {
+            // A key that cannot be used is told before anything is made.
+            RootKey::read(&settings.root_key)?;
+        }
         let directory = DataDirectory::open(&settings.data)?
             .ok_or_else(|| OpenError::Locked(settings.data.clone()))?;
         let store = Store::open(&directory.database()).await?;
-        let (keyring, profile) = keyring(&store.host(), &settings.root_key).await?;
+        let (keyring, profile) = match keyring(&store.host(), &settings.root_key).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                // What is refused stays as it was: no log is left beside the database.
+                store.close().await;
+                return Err(error);
+            }
+        };
         let vault = Vault::new(keyring);
         let modules = ModuleStore::open(&directory.modules()?)?;
         let mut sandbox = settings.sandbox.clone();
+        let slots = sandbox.guests;
         sandbox.artefacts = Some(directory.artefacts()?);
         let sandbox = Sandbox::new(sandbox, Some(vault.artefact_key()))?;
         let now = Timestamp::now();
@@ -127,6 +140,7 @@ impl Runner {
             watch: Watch::default(),
             wake: Wake::default(),
             guests: Guests::start()?,
+            slots: Arc::new(Semaphore::new(slots)),
             worker: Id::generate(now).to_string(),
             profile,
             _directory: directory,

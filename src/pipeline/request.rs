@@ -107,6 +107,9 @@ impl Runner {
         let run = request.id;
         let mut limits = snapshot.analysis.limits.within(&self.settings.sandbox.caps);
         limits.wall_time_ms = limits.wall_time_ms.min(exec.wall_time_ms.unwrap_or(u64::MAX));
+        // Before the claim: a lease must not run while the run waits for its turn. The slots are
+        // closed only with the process.
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
         let claimed = loop {
             let new = self.new_run(tenant, request.clone(), &exec.scope)?;
             let snapshots = Arc::clone(&self.snapshots);
@@ -141,6 +144,7 @@ impl Runner {
         // On the guests' runtime, and to its end even when the caller goes away.
         let task = self.guests.spawn(async move {
             let finished = runner.perform(job, claimed.fence, claimed.scope).await;
+            drop(slot);
             runner.conclude(finished).await;
         });
         // A run that was dropped stays on record as it stands.

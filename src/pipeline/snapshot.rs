@@ -17,7 +17,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType, Rules, Subject};
 use crate::run::{EntryOrigin, EnvironmentEntry};
-use crate::store::{self, StoredAnalysis, StoredSecret, Tenant};
+use crate::store::{self, StoredAnalysis, StoredSecret, Tenant, View};
 use crate::vault::{Part, Scratch, SealedValue, Vault};
 
 /// How many snapshots are kept.
@@ -98,7 +98,7 @@ impl GrantedSecret {
             };
             let message = format!(
                 "the secret {key} (version {version}) does not open: its row, its tags or its key \
-                 was changed outside of the runner; set its value again"
+                 was changed outside of the runner; set its value and its tags again"
             );
             Fault::new(FaultCode::SecretUnreadable, message)
         })
@@ -175,6 +175,13 @@ impl Snapshot {
             environment,
             grants,
         }
+    }
+
+    /// The snapshot of an analysis some of whose rows cannot be read: its runs fail and say so.
+    fn damaged(mut self, detail: &str) -> Self {
+        let message = format!("{detail}: the row was changed outside of the runner");
+        self.fault = Some(Fault::new(FaultCode::SecretUnreadable, message));
+        self
     }
 
     /// Opens all variables into the scratch buffer.
@@ -270,16 +277,21 @@ impl Snapshots {
         let mut view = tenant.view().await?;
         let generation = view.generation().await?;
         let snapshot = match view.analysis(analysis).await {
-            Ok(stored) => {
-                let (id, tags) = (analysis, stored.analysis.tags.clone());
-                let subject = Subject { id, tags: &tags };
-                let policies = view.policies_for(&subject).await?;
-                let rules = Rules::compile(subject, &policies);
-                let wanted = rules.candidates(ResourceType::Secrets, Action::Access);
-                let secrets = view.secrets_matching(&wanted).await?;
-                Snapshot::new(generation, stored, rules, &secrets, profile, vault)
-            }
+            Ok(stored) => match decide(&mut view, &stored.analysis).await {
+                Ok((rules, secrets)) => {
+                    Snapshot::new(generation, stored, rules, &secrets, profile, vault)
+                }
+                Err(store::Error::Damaged(detail)) => {
+                    // Nothing is granted, and no run starts without what it may have needed.
+                    let rules = Rules::default();
+                    Snapshot::new(generation, stored, rules, &[], profile, vault).damaged(&detail)
+                }
+                Err(error) => return Err(error),
+            },
             Err(store::Error::NotFound) => gone(generation, analysis, profile, vault),
+            Err(store::Error::Damaged(detail)) => {
+                gone(generation, analysis, profile, vault).damaged(&detail)
+            }
             Err(error) => return Err(error),
         };
         let snapshot = Arc::new(snapshot);
@@ -287,6 +299,19 @@ impl Snapshots {
         cache.insert((profile, analysis), Arc::clone(&snapshot));
         Ok(snapshot)
     }
+}
+
+/// What holds for the analysis, and the secrets that an allow could match.
+async fn decide(
+    view: &mut View,
+    analysis: &Analysis,
+) -> Result<(Rules, Vec<StoredSecret>), store::Error> {
+    let subject = Subject { id: analysis.id, tags: &analysis.tags };
+    let policies = view.policies_for(&subject).await?;
+    let rules = Rules::compile(subject, &policies);
+    let wanted = rules.candidates(ResourceType::Secrets, Action::Access);
+    let secrets = view.secrets_matching(&wanted).await?;
+    Ok((rules, secrets))
 }
 
 fn gone(generation: u64, id: Id, profile: Id, vault: &Vault) -> Snapshot {

@@ -8,7 +8,7 @@ use crate::analysis::{Digest, InvalidModule, ModuleVersion, module};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::sandbox::{CompileError, Program};
+use crate::sandbox::{CompileError, Keep, Program};
 use crate::store::{self, Tenant};
 
 /// Why an upload was refused. The version that ran before stays active.
@@ -54,7 +54,7 @@ impl Runner {
         let size = bytes.len() as u64;
         let form = module::inspect(&bytes)?;
         let digest = Digest::of(&bytes);
-        self.sandbox.compile(&digest, form, bytes.clone()).await?;
+        self.sandbox.compile(&digest, form, bytes.clone(), Keep::OnDisk).await?;
         let modules = Arc::clone(&self.modules);
         let kept = tokio::task::spawn_blocking(move || modules.put(&bytes)).await;
         kept.map_err(|error| store::Error::Damaged(error.to_string()))??;
@@ -75,7 +75,7 @@ impl Runner {
         let digest = Digest::of(&bytes);
         let program = match self.sandbox.cached(&digest) {
             Some(program) => program,
-            None => self.sandbox.compile(&digest, form, bytes).await?,
+            None => self.sandbox.compile(&digest, form, bytes, Keep::InMemory).await?,
         };
         Ok((digest, program))
     }
@@ -89,11 +89,14 @@ impl Runner {
 
     /// Removes the bytes of modules that no analysis uses any more.
     pub async fn forget_modules(&self, digests: Vec<Digest>) {
-        let modules = Arc::clone(&self.modules);
+        let (modules, sandbox) = (Arc::clone(&self.modules), Arc::clone(&self.sandbox));
         let removed = tokio::task::spawn_blocking(move || {
             for digest in digests {
                 if let Err(error) = modules.remove(&digest) {
                     tracing::warn!(%digest, %error, "an unused module could not be removed");
+                }
+                if let Err(error) = sandbox.forget(&digest) {
+                    tracing::warn!(%digest, %error, "a compiled module could not be removed");
                 }
             }
         });

@@ -1,9 +1,10 @@
 //! Executing queued runs with a bounded number of guests.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::snapshot::{Snapshot, Snapshots};
@@ -39,48 +40,43 @@ impl Wake {
 pub struct Worker {
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
-    slots: Arc<Semaphore>,
-    guests: usize,
+    /// Ends with the last [`UnderWay`].
+    under_way: mpsc::Receiver<Infallible>,
 }
 
+/// Held for each claimed run until its outcome is durable.
+type UnderWay = mpsc::Sender<Infallible>;
+
 impl Worker {
-    /// Stops claiming and waits, at most `drain`, for the guests that run. What still runs then is
-    /// taken back at the next start.
+    /// Stops claiming and waits, at most `drain`, until the runs that were claimed have durable
+    /// outcomes. What still runs then is taken back at the next start.
     pub async fn stop(mut self, drain: Duration) {
         // Not in the middle of a claim: what is claimed must also be started.
         self.stop.send_replace(true);
         let _ = (&mut self.task).await;
-        let all = u32::try_from(self.guests).unwrap_or(u32::MAX);
-        if tokio::time::timeout(drain, self.slots.acquire_many(all)).await.is_err() {
+        if tokio::time::timeout(drain, self.under_way.recv()).await.is_err() {
             tracing::warn!("some runs did not end in time; they start again with the next server");
         }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
 impl Runner {
     /// Starts to execute queued runs, until the [`Worker`] is dropped or stopped.
     pub fn start_worker(self: &Arc<Self>) -> Worker {
-        let guests = self.settings.sandbox.guests;
-        let slots = Arc::new(Semaphore::new(guests));
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(work(Arc::clone(self), Arc::clone(&slots), stopped));
-        Worker { task, stop, slots, guests }
+        let (held, under_way) = mpsc::channel(1);
+        let task = tokio::spawn(work(Arc::clone(self), stopped, held));
+        Worker { task, stop, under_way }
     }
 }
 
-async fn work(runner: Arc<Runner>, slots: Arc<Semaphore>, mut stopped: watch::Receiver<bool>) {
+async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way: UnderWay) {
     let mut recovered = Instant::now();
     loop {
         let first = tokio::select! {
             biased;
             _ = stopped.wait_for(|stop| *stop) => return,
-            permit = Arc::clone(&slots).acquire_owned() => permit,
+            permit = Arc::clone(&runner.slots).acquire_owned() => permit,
         };
         // Closed only with the process.
         let Ok(first) = first else { return };
@@ -92,7 +88,7 @@ async fn work(runner: Arc<Runner>, slots: Arc<Semaphore>, mut stopped: watch::Re
         }
         let mut permits = vec![first];
         while permits.len() < BATCH
-            && let Ok(permit) = Arc::clone(&slots).try_acquire_owned()
+            && let Ok(permit) = Arc::clone(&runner.slots).try_acquire_owned()
         {
             permits.push(permit);
         }
@@ -106,7 +102,7 @@ async fn work(runner: Arc<Runner>, slots: Arc<Semaphore>, mut stopped: watch::Re
             }
             Ok(claimed) => {
                 for (claimed, permit) in claimed.into_iter().zip(permits) {
-                    runner.start(claimed, permit);
+                    runner.start(claimed, permit, under_way.clone());
                 }
             }
             Err(error) => {
@@ -126,6 +122,7 @@ impl Runner {
         limit: usize,
     ) -> Result<Vec<Claimed<Arc<Snapshot>>>, crate::store::Error> {
         let host = self.host();
+        let mut failed = None;
         loop {
             let snapshots = Arc::clone(&self.snapshots);
             let caps = self.settings.sandbox.caps;
@@ -134,9 +131,14 @@ impl Runner {
             if !batch.claimed.is_empty() || batch.undecided.is_empty() {
                 return Ok(batch.claimed);
             }
+            if let Some(error) = failed.take() {
+                return Err(error);
+            }
             for due in batch.undecided {
                 let tenant = self.tenant(due.profile);
-                self.snapshots.load(&tenant, &self.vault, due.run.analysis).await?;
+                let loaded = self.snapshots.load(&tenant, &self.vault, due.run.analysis).await;
+                // One that does not load must not hold up the others.
+                failed = failed.or(loaded.err());
             }
         }
     }
@@ -153,7 +155,12 @@ impl Runner {
         let _ = tokio::time::timeout(until_due, self.wake.0.notified()).await;
     }
 
-    fn start(self: &Arc<Self>, claimed: Claimed<Arc<Snapshot>>, permit: OwnedSemaphorePermit) {
+    fn start(
+        self: &Arc<Self>,
+        claimed: Claimed<Arc<Snapshot>>,
+        permit: OwnedSemaphorePermit,
+        under_way: UnderWay,
+    ) {
         let runner = Arc::clone(self);
         self.guests.spawn(async move {
             let (fence, job, scope) = runner.job(claimed);
@@ -161,6 +168,7 @@ impl Runner {
             // The outcome is committed with others, without holding the slot.
             drop(permit);
             runner.conclude(finished).await;
+            drop(under_way);
         });
     }
 

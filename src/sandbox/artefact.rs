@@ -95,6 +95,14 @@ impl Artefacts {
         Ok(None)
     }
 
+    /// Removes the artefact of a module, if there is one. Blocks on the disk.
+    pub(super) fn remove(&self, digest: &Digest) -> io::Result<()> {
+        match self.dir.remove_file(self.name(digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn name(&self, digest: &Digest) -> String {
         format!("{digest}.{}", Digest::from_bytes(self.compatibility))
     }

@@ -139,6 +139,15 @@ impl From<Unlinkable> for CompileError {
     }
 }
 
+/// Where a compiled module is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// For this process only.
+    InMemory,
+    /// For the processes to come as well.
+    OnDisk,
+}
+
 /// What one run gives to its guest.
 pub struct Input {
     /// The analysis.
@@ -230,7 +239,7 @@ impl Sandbox {
         Ok(program.inspect(|program| self.programs().keep(program.clone())))
     }
 
-    /// Compiles a module, links it, and keeps it in memory and on disk.
+    /// Compiles a module, links it, and keeps it in memory, and on disk too where told so.
     ///
     /// `digest` and `form` must be those of `module`, as the inspection found them.
     pub async fn compile(
@@ -238,6 +247,7 @@ impl Sandbox {
         digest: &Digest,
         form: Form,
         module: Vec<u8>,
+        keep: Keep,
     ) -> Result<Program, CompileError> {
         debug_assert_eq!(*digest, Digest::of(&module));
         let _turn = self.compilers.acquire().await;
@@ -246,7 +256,8 @@ impl Sandbox {
         }
         let Settings { compiler, compile: bounds, .. } = &self.settings;
         let artefact = compile::compile(compiler, bounds, form, module).await?;
-        let (linkers, artefacts, digest) = (self.linkers.clone(), self.artefacts.clone(), *digest);
+        let artefacts = self.artefacts.clone().filter(|_| keep == Keep::OnDisk);
+        let (linkers, digest) = (self.linkers.clone(), *digest);
         let link = move || {
             // SAFETY: these bytes came this moment from our own compiler, in this process or over
             // a pipe that only it and we hold. Its bounds are no trust boundary: a module that
@@ -262,6 +273,16 @@ impl Sandbox {
         };
         let linked = tokio::task::spawn_blocking(link).await.map_err(|_| Error::Interrupted)?;
         linked.inspect(|program| self.programs().keep(program.clone()))
+    }
+
+    /// Lets go of a module's program, in memory and on disk. Blocks on the disk.
+    pub fn forget(&self, digest: &Digest) -> Result<(), Error> {
+        self.programs().forget(digest);
+        let Some(artefacts) = &self.artefacts else { return Ok(()) };
+        artefacts.remove(digest).map_err(|source| Error::Artefacts {
+            doing: format!("remove the compiled module {digest}"),
+            source,
+        })
     }
 
     /// Runs a program once, in a fresh instance. Waits while all slots for guests are taken.

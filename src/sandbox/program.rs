@@ -212,6 +212,12 @@ impl Programs {
         Some(program.clone())
     }
 
+    pub(super) fn forget(&mut self, digest: &Digest) {
+        if let Some((gone, _)) = self.kept.remove(digest) {
+            self.bytes -= gone.0.bytes;
+        }
+    }
+
     pub(super) fn keep(&mut self, program: Program) {
         self.clock += 1;
         self.bytes += program.0.bytes;

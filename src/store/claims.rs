@@ -89,7 +89,7 @@ impl Host {
                 query.push(" WHERE state = 'queued' AND due_at <= ").push_bind(now.as_millis());
                 query.push(" ORDER BY due_at, run.id LIMIT ");
                 query.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-                let due = read(connection, query).await?;
+                let due = read(connection, query, now).await?;
                 take(connection, &worker, now, due, &mut decide).await
             })
         });
@@ -116,7 +116,7 @@ impl Host {
                 queue::insert(connection, &[run]).await?;
                 let mut query = QueryBuilder::<Dialect>::new(DUE);
                 query.push(" WHERE run.id = ").push_bind(id.to_string());
-                let due = read(connection, query).await?;
+                let due = read(connection, query, now).await?;
                 let mut batch = take(connection, &worker, now, due, &mut decide).await?;
                 // The savepoint is rolled back on an error, and the request with it.
                 batch.claimed.pop().map(Some).ok_or(Error::NotFound)
@@ -236,11 +236,13 @@ async fn take<D: Send + Sync>(
     Ok(batch)
 }
 
+/// Reads due runs. A damaged row fails for good: it must not hold up the others.
 async fn read(
     connection: &mut Connection,
     mut query: QueryBuilder<Dialect>,
+    now: Timestamp,
 ) -> Result<Vec<DueRow>, Error> {
-    let rows = query.build().fetch_all(connection).await?;
+    let rows = query.build().fetch_all(&mut *connection).await?;
     let due = |row: &SqliteRow| {
         Ok(DueRow {
             due: Due {
@@ -252,5 +254,21 @@ async fn read(
             scope: row.optional_bytes("sealed")?,
         })
     };
-    rows.iter().map(due).collect()
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match due(row) {
+            Ok(due) => found.push(due),
+            Err(error @ Error::Damaged(_)) => {
+                let id = row.text("id")?;
+                tracing::error!(run = id, %error, "a queued run cannot be read, so it fails");
+                sqlx::query("UPDATE run SET state = 'failed', finished_at = $1 WHERE id = $2")
+                    .bind(now.as_millis())
+                    .bind(id)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }

@@ -105,6 +105,9 @@ impl From<sqlx::Error> for Error {
         const SQLITE_FULL: &str = "13";
         match &error {
             sqlx::Error::RowNotFound => Self::NotFound,
+            sqlx::Error::ColumnDecode { index, .. } => {
+                Self::Damaged(format!("column {index} holds what is never written there"))
+            }
             sqlx::Error::Database(e) if e.is_unique_violation() => Self::Exists,
             sqlx::Error::Database(e) if e.code().as_deref() == Some(SQLITE_FULL) => Self::Full,
             _ => Self::Database(error),

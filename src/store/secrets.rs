@@ -1,6 +1,7 @@
 //! Secrets: metadata in the open, values only sealed.
 
 use sqlx::QueryBuilder;
+use sqlx::sqlite::SqliteRow;
 
 use super::row::{Columns, damaged};
 use super::tags::{self, IDS_PER_STATEMENT};
@@ -98,7 +99,10 @@ impl Tenant {
                 audit::append(connection, &profile, &entry).await
             })
         });
-        write.await
+        write.await?;
+        // The log holds the ciphertext that is gone from the table.
+        self.store.writer.empty_log().await;
+        Ok(())
     }
 
     /// Removes a secret with its ciphertext and leaves a tombstone.
@@ -129,7 +133,10 @@ impl Tenant {
                 audit::append(connection, &profile, &entry).await
             })
         });
-        write.await
+        write.await?;
+        // The log holds the ciphertext that is gone from the table.
+        self.store.writer.empty_log().await;
+        Ok(())
     }
 
     /// One secret with its envelope.
@@ -184,20 +191,31 @@ async fn read(
     let ids = rows.iter().map(|row| row.id("id")).collect::<Result<Vec<_>, _>>()?;
     let mut tags = tags::of(connection, &ids).await?;
     let stored = rows.iter().zip(ids).map(|(row, id)| {
-        let exposure: String = row.text("exposure")?;
-        Ok(StoredSecret {
-            secret: Secret {
-                id,
-                key: row.text("key")?,
-                tags: tags.remove(&id).unwrap_or_default(),
-                version: row.number("version")?,
-                exposure: exposure.parse().map_err(|_| damaged("exposure", &exposure))?,
-                value_length: row.number("value_length")?,
-                created_at: row.time("created_at")?,
-                updated_at: row.time("updated_at")?,
-            },
-            sealed: row.bytes("sealed")?,
+        let key = row.text("key")?;
+        let tags = tags.remove(&id).unwrap_or_default();
+        one(row, id, key.clone(), tags).map_err(|error| match error {
+            Error::Damaged(detail) => {
+                Error::Damaged(format!("the secret {key} cannot be read: {detail}"))
+            }
+            other => other,
         })
     });
     stored.collect()
+}
+
+fn one(row: &SqliteRow, id: Id, key: String, tags: Tags) -> Result<StoredSecret, Error> {
+    let exposure: String = row.text("exposure")?;
+    Ok(StoredSecret {
+        secret: Secret {
+            id,
+            key,
+            tags,
+            version: row.number("version")?,
+            exposure: exposure.parse().map_err(|_| damaged("exposure", &exposure))?,
+            value_length: row.number("value_length")?,
+            created_at: row.time("created_at")?,
+            updated_at: row.time("updated_at")?,
+        },
+        sealed: row.bytes("sealed")?,
+    })
 }

@@ -29,6 +29,7 @@ enum Write {
     Job(Box<dyn Job>),
     Enqueue(NewRun, Reply<Acknowledged>),
     Finish(Finished, Reply<()>),
+    EmptyLog(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -109,6 +110,16 @@ impl Writer {
         self.send(Write::Finish(outcome, reply), answer).await
     }
 
+    /// Writes the log back into the database and empties it, so that what was deleted or replaced
+    /// is in neither. It waits for readers, and gives up with a warning where they stay too long.
+    pub(super) async fn empty_log(&self) {
+        let (reply, answer) = oneshot::channel();
+        // A writer that is gone has emptied the log when it closed.
+        if self.sender.send(Write::EmptyLog(reply)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
     async fn send<T>(
         &self,
         write: Write,
@@ -132,11 +143,13 @@ async fn serve(mut connection: Connection, mut receiver: mpsc::Receiver<Write>) 
     let mut closing = None;
     while closing.is_none() && receiver.recv_many(&mut group, GROUP).await > 0 {
         let (mut runs, mut outcomes, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut emptied = Vec::new();
         for write in group.drain(..) {
             match write {
                 Write::Enqueue(run, reply) => runs.push((run, reply)),
                 Write::Finish(outcome, reply) => outcomes.push((outcome, reply)),
                 Write::Job(job) => jobs.push(job),
+                Write::EmptyLog(reply) => emptied.push(reply),
                 Write::Close(reply) => closing = Some(reply),
             }
         }
@@ -144,12 +157,28 @@ async fn serve(mut connection: Connection, mut receiver: mpsc::Receiver<Write>) 
         let (outcomes, ends): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
         let committed = commit(&mut connection, &runs, &outcomes, &mut jobs).await;
         answer(committed, acks, ends, jobs);
+        if !emptied.is_empty() {
+            empty_log(&mut connection).await;
+            for reply in emptied {
+                // A caller that went away waits for nothing.
+                let _ = reply.send(());
+            }
+        }
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(error = %error, "the database did not close cleanly");
     }
     if let Some(reply) = closing {
         let _ = reply.send(());
+    }
+}
+
+async fn empty_log(connection: &mut Connection) {
+    let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await;
+    match checkpoint.and_then(|row| sqlx::Row::try_get::<i64, _>(&row, "busy")) {
+        Ok(0) => {}
+        Ok(_) => tracing::warn!("readers keep the log: it still holds what was deleted"),
+        Err(error) => tracing::warn!(%error, "the log could not be emptied"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runner::analysis::{Digest, Form};
-use runner::sandbox::{CompileBounds, CompileError, Compiler, Sandbox, Settings};
+use runner::sandbox::{CompileBounds, CompileError, Compiler, Keep, Sandbox, Settings};
 
 use crate::harness::{RUNNER, wat};
 
@@ -14,7 +14,7 @@ fn sandbox(compile: CompileBounds) -> Sandbox {
 
 async fn compile(bounds: CompileBounds, module: Vec<u8>) -> Result<(), CompileError> {
     let digest = Digest::of(&module);
-    sandbox(bounds).compile(&digest, Form::Command, module).await.map(drop)
+    sandbox(bounds).compile(&digest, Form::Command, module, Keep::InMemory).await.map(drop)
 }
 
 fn small() -> Vec<u8> {

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -206,8 +207,18 @@ impl Api {
 
     /// Closes the store and gives the place back, for opening it again.
     pub async fn close(self) -> Place {
-        self.runner.close().await;
-        self.place
+        let Self { place, runner, router, _worker } = self;
+        runner.close().await;
+        let held = Arc::downgrade(&runner);
+        drop((runner, router, _worker));
+        // Tasks that end let go of it, and of the directory's lock with it, in their own time.
+        let released = async {
+            while held.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), released).await.expect("it lets go");
+        place
     }
 
     /// A request as a local user: an administrator.

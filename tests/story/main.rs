@@ -2,7 +2,24 @@
 //!
 //! One binary, because each further one would link wasmtime again.
 
+mod by_hand;
+mod cli;
 mod compilation;
 mod docs;
+mod exec;
+mod guests;
 mod harness;
 mod layers;
+mod modules;
+mod oracle;
+mod policies;
+mod queue;
+mod reasons;
+mod redaction;
+mod runs;
+mod samples;
+mod secrets;
+mod serve;
+mod shut;
+mod tampering;
+mod transcript;

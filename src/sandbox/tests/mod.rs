@@ -42,7 +42,7 @@ fn input() -> Input {
 async fn compile(sandbox: &Sandbox, text: &str) -> Result<Program, CompileError> {
     let module = wat::parse_str(text).unwrap();
     let form = crate::analysis::module::inspect(&module).unwrap();
-    sandbox.compile(&Digest::of(&module), form, module).await
+    sandbox.compile(&Digest::of(&module), form, module, Keep::OnDisk).await
 }
 
 async fn run_with(sandbox: &Sandbox, text: &str, limits: &Limits) -> Outcome {
