@@ -336,8 +336,10 @@ async fn deleting_an_analysis_removes_the_module_files_that_no_other_uses() {
     api.delete(&format!("/analysis/{second}")).await.ok();
     let left = files(api.place(), "modules");
     assert_eq!(left.len(), 1);
+    assert_eq!(files(api.place(), "artefacts").len(), 1);
     assert_eq!(fs::read(&left[0]).expect("the module"), shared);
     assert_eq!(prints(&api, &first).await, "shared");
     api.delete(&format!("/analysis/{first}")).await.ok();
     assert_eq!(files(api.place(), "modules"), [""; 0].map(PathBuf::from));
+    assert_eq!(files(api.place(), "artefacts"), [""; 0].map(PathBuf::from));
 }
