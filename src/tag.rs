@@ -33,9 +33,12 @@ pub enum InvalidTags {
     /// More than [`MAX_TAGS`].
     #[error("{0} tags were given; at most {MAX_TAGS} are allowed")]
     TooMany(usize),
-    /// A key or a value is empty or longer than [`MAX_TAG_LENGTH`].
-    #[error("the tag {key:?} needs a key and a value of 1 to {MAX_TAG_LENGTH} characters")]
-    Length {
+    /// A key or a value is no [label](is_label) of at most [`MAX_TAG_LENGTH`] characters.
+    #[error(
+        "the tag {key:?} needs a key and a value of 1 to {MAX_TAG_LENGTH} characters, none of \
+         them a control character"
+    )]
+    Text {
         /// The key of the tag at fault.
         key: String,
     },
@@ -44,15 +47,21 @@ pub enum InvalidTags {
     Duplicate(String),
 }
 
+/// Whether a text can name or label something: 1 to `max` Unicode characters, none of them a
+/// control character.
+pub fn is_label(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.chars().count()) && !text.contains(char::is_control)
+}
+
 impl Tags {
     /// Checks the rules and sorts by key.
     pub fn new(mut tags: Vec<Tag>) -> Result<Self, InvalidTags> {
         if tags.len() > MAX_TAGS {
             return Err(InvalidTags::TooMany(tags.len()));
         }
-        let fits = |text: &str| !text.is_empty() && text.chars().count() <= MAX_TAG_LENGTH;
+        let fits = |text: &str| is_label(text, MAX_TAG_LENGTH);
         if let Some(tag) = tags.iter().find(|tag| !fits(&tag.key) || !fits(&tag.value)) {
-            return Err(InvalidTags::Length { key: tag.key.clone() });
+            return Err(InvalidTags::Text { key: tag.key.clone() });
         }
         tags.sort();
         if let Some(pair) = tags.windows(2).find(|pair| pair[0].key == pair[1].key) {
@@ -100,8 +109,11 @@ mod tests {
         let widest = "ü".repeat(MAX_TAG_LENGTH);
         assert!(Tags::new(vec![tag(&widest, &widest)]).is_ok());
         let wider = "ü".repeat(MAX_TAG_LENGTH + 1);
-        assert!(matches!(Tags::new(vec![tag("k", &wider)]), Err(InvalidTags::Length { .. })));
-        assert!(matches!(Tags::new(vec![tag("", "v")]), Err(InvalidTags::Length { .. })));
+        assert!(matches!(Tags::new(vec![tag("k", &wider)]), Err(InvalidTags::Text { .. })));
+        for text in ["", "a\0", "a\nb", "\u{1b}[2J", "\u{9b}"] {
+            assert!(matches!(Tags::new(vec![tag(text, "v")]), Err(InvalidTags::Text { .. })));
+            assert!(matches!(Tags::new(vec![tag("k", text)]), Err(InvalidTags::Text { .. })));
+        }
     }
 
     #[test]

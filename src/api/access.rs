@@ -1,12 +1,12 @@
 //! `/am`: policies, in the shapes of TagoIO's Access Management.
 
-use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
+use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::{check_protection, identifier, listing};

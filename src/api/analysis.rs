@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
+use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
@@ -21,7 +21,7 @@ use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
 use crate::store::{self, AnalysisEdit, StoredAnalysis};
-use crate::tag::{Tag, Tags};
+use crate::tag::{Tag, Tags, is_label};
 use crate::vault::{Token, TokenKind};
 
 const RESOURCE: ResourceType = ResourceType::Analysis;
@@ -46,8 +46,7 @@ pub struct AnalysisFields {
     /// All variables from now on.
     variables: Option<Vec<WireVariable>>,
     /// Those of the limits that change.
-    #[schema(value_type = Option<Object>)]
-    limits: Option<serde_json::Map<String, Value>>,
+    limits: Option<LimitsChange>,
     /// The original's schedule of an analysis: use an action for that.
     interval: Option<Value>,
     // Clients send back what they read; these are not changed so.
@@ -73,6 +72,17 @@ pub struct AnalysisFields {
     _created_at: Option<Value>,
     #[serde(rename = "updated_at")]
     _updated_at: Option<Value>,
+}
+
+/// Those of the limits that change.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsChange {
+    wall_time_ms: Option<u64>,
+    memory_bytes: Option<u64>,
+    console_bytes: Option<u64>,
+    result_bytes: Option<u64>,
+    module_bytes: Option<u64>,
 }
 
 /// A made analysis, with its token in the open this once.
@@ -183,6 +193,10 @@ pub async fn create(caller: Caller, Body(new): Body<AnalysisFields>) -> Answer<A
     analysis.limits = edit.limits.unwrap_or(analysis.limits);
     analysis.tags = edit.tags.unwrap_or_default();
     caller.require(RESOURCE, Action::Create, &Object { id: None, tags: &analysis.tags })?;
+    if !analysis.tags.as_slice().is_empty() {
+        // Tags are what policies select by: an analysis must not give them out.
+        caller.require_administrator()?;
+    }
     stored.variables = edit.variables.flatten();
     let token = Token::generate(TokenKind::Analysis);
     stored.token_hint = token.hint();
@@ -289,14 +303,17 @@ pub fn not_found(error: store::Error) -> Refusal {
 fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<AnalysisEdit, Refusal> {
     let settings = caller.runner.settings();
     if let Some(name) = &sent.name
-        && !(1..=MAX_NAME_LENGTH).contains(&name.chars().count())
+        && !is_label(name, MAX_NAME_LENGTH)
     {
-        return Err(Refusal::invalid(format!("a name has 1 to {MAX_NAME_LENGTH} characters")));
+        let message =
+            format!("a name has 1 to {MAX_NAME_LENGTH} characters, no control characters");
+        return Err(Refusal::invalid(message));
     }
     for text in [&sent.description, &sent.runtime].into_iter().flatten() {
-        if text.chars().count() > MAX_TEXT_LENGTH {
-            let message =
-                format!("description and runtime have at most {MAX_TEXT_LENGTH} characters");
+        if text.chars().count() > MAX_TEXT_LENGTH || text.contains('\0') {
+            let message = format!(
+                "description and runtime have at most {MAX_TEXT_LENGTH} characters, no NUL"
+            );
             return Err(Refusal::invalid(message));
         }
     }
@@ -308,7 +325,7 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
         let message = "an analysis has no interval of its own; leave it out";
         return Err(Refusal::new(ErrorCode::NotSupported, message));
     }
-    let limits = sent.limits.map(|limits| merge(&now.limits, limits)).transpose()?;
+    let limits = sent.limits.map(|change| change.of(&now.limits));
     if let Some(limits) = &limits {
         limits.check(&settings.sandbox.caps)?;
     }
@@ -333,12 +350,15 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
     })
 }
 
-/// The limits with those that were sent in their places.
-fn merge(now: &Limits, sent: serde_json::Map<String, Value>) -> Result<Limits, Refusal> {
-    let mut merged = serde_json::to_value(now).unwrap_or_default();
-    if let Some(fields) = merged.as_object_mut() {
-        fields.extend(sent);
+impl LimitsChange {
+    /// The limits with those that were sent in their places.
+    fn of(self, now: &Limits) -> Limits {
+        Limits {
+            wall_time_ms: self.wall_time_ms.unwrap_or(now.wall_time_ms),
+            memory_bytes: self.memory_bytes.unwrap_or(now.memory_bytes),
+            console_bytes: self.console_bytes.unwrap_or(now.console_bytes),
+            result_bytes: self.result_bytes.unwrap_or(now.result_bytes),
+            module_bytes: self.module_bytes.unwrap_or(now.module_bytes),
+        }
     }
-    serde_json::from_value(merged)
-        .map_err(|error| Refusal::invalid(format!("limits: {error}; each is a whole number")))
 }

@@ -2,7 +2,7 @@
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
 use super::reply::Refusal;
@@ -32,9 +32,19 @@ pub async fn read(request: Request, limit: usize) -> Result<Bytes, Refusal> {
     to_bytes(request.into_body(), limit).await.map_err(|_| refused())
 }
 
-/// Reads JSON; the message of a refusal says where it went wrong and never repeats a value.
+/// Reads a JSON object; the message of a refusal says where it went wrong and never repeats a
+/// value.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        read_json::<IgnoredAny>(bytes)?;
+        // The parser would take a list for a row of unnamed fields.
+        return Err(Refusal::invalid("the body must be a JSON object"));
+    }
+    read_json(bytes)
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         let message = match error.classify() {
@@ -47,11 +57,13 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
 
 /// The parser's own words, unless they quote a value: a value may be a secret.
 fn describe(text: &str) -> Zeroizing<String> {
-    let quoted =
-        text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
+    let quoted = ["invalid type: ", "invalid value: ", "unknown variant "];
+    let quoted = quoted.iter().find_map(|prefix| text.strip_prefix(prefix));
     let text = match quoted.and_then(|rest| rest.rsplit_once(", expected ")) {
         Some((found, expected)) => {
-            let kind = found.split([' ', '`', '"']).next().unwrap_or_default();
+            // A value that is not of a kind but of no use is a word.
+            let kind = found.split([' ', '`', '"']).next().filter(|kind| !kind.is_empty());
+            let kind = kind.unwrap_or("word");
             format!("the body has a {kind} where it needs {expected}")
         }
         None => format!("the body is not what is needed: {text}"),
@@ -64,6 +76,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::vault::Exposure;
 
     #[derive(Deserialize, Debug)]
     #[serde(deny_unknown_fields)]
@@ -77,11 +90,18 @@ mod tests {
         let refusal = parse::<Secret>(br#"{"value": "hunter2"}"#).unwrap_err();
         assert!(refusal.message.starts_with("the body has a string where it needs u32"));
         assert!(!refusal.message.contains("hunter2"), "{}", refusal.message);
+        let word = read_json::<Exposure>(br#""hunter2""#).unwrap_err();
+        let needed = "the body has a word where it needs `environment` or `egress`";
+        assert!(word.message.starts_with(needed), "{}", word.message);
         let cut = parse::<Secret>(br#"{"value": "#).unwrap_err();
         assert!(cut.message.contains("not JSON: see line 1"), "{}", cut.message);
         let unknown = parse::<Secret>(br#"{"key": 1}"#).unwrap_err();
         assert!(unknown.message.contains("unknown field `key`"), "{}", unknown.message);
         let twice = parse::<Secret>(br#"{"value": 1, "value": 2}"#).unwrap_err();
         assert!(twice.message.contains("duplicate field `value`"), "{}", twice.message);
+        for other in ["[1]", " [1]", "null", "1"] {
+            let refusal = parse::<Secret>(other.as_bytes()).unwrap_err();
+            assert_eq!(refusal.message, "the body must be a JSON object", "{other}");
+        }
     }
 }

@@ -66,7 +66,11 @@ impl FromRequestParts<State> for Caller {
 async fn recognise(runner: &Runner, headers: &HeaderMap) -> Result<(Principal, Id), Refusal> {
     let mut sent = TOKEN_HEADERS.iter().filter_map(|name| headers.get(*name));
     let token = sent.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
+    let token = match token.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token,
+        _ => token,
+    };
+    let token = token.trim();
     let invalid = |message: &str| Refusal::new(ErrorCode::Unauthenticated, message);
     if token.is_empty() {
         return Err(invalid("no token was sent; send one in the header `token`"));

@@ -10,6 +10,7 @@ mod caller;
 mod info;
 mod listing;
 mod module;
+mod path;
 mod plaintext;
 mod query;
 mod reply;

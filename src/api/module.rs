@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::analysis::{find, not_found};
 use super::body::Body;
 use super::caller::Caller;
+use super::path::Path;
 use super::query::Query;
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::{State, identifier, upload};
@@ -28,6 +29,7 @@ use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::pipeline::Uploaded;
 use crate::policy::Action;
+use crate::tag::is_label;
 
 /// How long a download link works.
 const LINK_LIFETIME: Duration = Duration::from_secs(600);
@@ -75,9 +77,9 @@ pub async fn upload(
     let sent = upload::read(request, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
     let file_name = sent.file_name.or_else(|| query.get("file_name").map(str::to_owned));
     let file_name = file_name.filter(|name| !name.is_empty()).unwrap_or("analysis.wasm".into());
-    if file_name.chars().count() > MAX_FILE_NAME {
+    if !is_label(&file_name, MAX_FILE_NAME) {
         return Err(Refusal::invalid(format!(
-            "a file name has at most {MAX_FILE_NAME} characters"
+            "a file name has at most {MAX_FILE_NAME} characters, no control characters"
         )));
     }
     let (analysis, by) = (stored.analysis.id, caller.principal.to_string());

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::reply::Refusal;
 use crate::fault::ErrorCode;
 use crate::store::{Filter, Page};
+use crate::tag::MAX_TAGS;
 
 /// The most rows on one page.
 const MAX_AMOUNT: u32 = 10_000;
@@ -60,6 +61,8 @@ impl Query {
                     query.tags.entry(index.into()).or_default().1 = Some(value);
                 }
                 ["filter", name] => query.filters.push((name.into(), value)),
+                // No list knows a filter of such a name, so it is refused and not passed over.
+                ["filter", ..] => query.filters.push((key.into_owned(), value)),
                 _ => query.others.push((key.into_owned(), value)),
             }
         }
@@ -117,6 +120,10 @@ impl Query {
                 }
                 _ => filter.name = Some(value.clone()),
             }
+        }
+        if self.tags.len() > MAX_TAGS {
+            let message = format!("a list is filtered by at most {MAX_TAGS} tags");
+            return Err(Refusal::invalid(message));
         }
         for (key, value) in self.tags.values() {
             let Some(key) = key.clone() else {
@@ -179,9 +186,15 @@ mod tests {
             let refusal = Query::parse(text).page().unwrap_err();
             assert_eq!(refusal.code, ErrorCode::InvalidRequest, "{text}");
         }
-        for text in
-            ["filter[nme]=x", "filter[id]=x", "filter[active]=yes", "filter[tags][0][value]=v"]
-        {
+        for text in [
+            "filter[nme]=x",
+            "filter[id]=x",
+            "filter[active]=yes",
+            "filter[tags][0][value]=v",
+            "filter[tags][0]=x",
+            "filter[name][0]=x",
+            "filter=x",
+        ] {
             let refusal = Query::parse(text).filter(&["id", "name", "active"]).unwrap_err();
             assert_eq!(refusal.code, ErrorCode::InvalidRequest, "{text}");
         }
@@ -199,6 +212,16 @@ mod tests {
         };
         assert_eq!(shown(""), json!([{"id": 1, "name": "n", "tags": []}]));
         assert_eq!(shown("fields=active"), json!([{"id": 1, "active": true, "tags": []}]));
+    }
+
+    #[test]
+    fn rows_keep_json_that_cannot_be_a_value() {
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        for text in [&deep, r#""\ud800""#, "1e999"] {
+            let scope = RawValue::from_string(text.to_owned()).unwrap();
+            let rows = Query::default().select([BTreeMap::from([("scope", scope)])], &["scope"]);
+            assert_eq!(rows.unwrap()[0]["scope"].get(), text);
+        }
     }
 
     proptest! {

@@ -67,10 +67,18 @@ pub struct Failure {
     code: String,
 }
 
+/// The longest message in bytes: messages quote requests, which may be long.
+const MAX_MESSAGE: usize = 2_000;
+
 impl Refusal {
-    /// A refusal with this code and message.
+    /// A refusal with this code and message; one that is too long is cut.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            message.push('…');
+        }
+        Self { code, message }
     }
 
     /// A malformed request.

@@ -1,9 +1,9 @@
 //! `/analysis/:id/run`, `/exec` and `/explain`: starting runs, and saying what they would see.
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::analysis::{find, not_found};
 use super::body::{self, Body};
 use super::caller::Caller;
+use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::Query;
 use super::reply::{Answer, Failure, Refusal, Success};
@@ -26,8 +27,9 @@ use crate::policy::{Action, Explanation};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunBody {
-    /// Any JSON; `[]` when it is left out.
+    /// Any JSON, null too; `[]` when it is left out.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "present")]
     scope: Option<Box<RawValue>>,
 }
 
@@ -37,8 +39,9 @@ pub struct RunBody {
 pub struct ExecBody {
     /// Another module than the active one, as base64.
     module: Option<String>,
-    /// Any JSON; `[]` when it is left out.
+    /// Any JSON, null too; `[]` when it is left out.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "present")]
     scope: Option<Box<RawValue>>,
     /// Variables that beat those of the analysis.
     #[serde(default)]
@@ -141,6 +144,11 @@ pub async fn explain(caller: Caller, Path(id): Path<String>, query: Query) -> An
     let explained = caller.runner.explain(&caller.tenant, id, query.get("key")).await;
     let (name, keys) = explained.map_err(not_found)?;
     Ok(Success::ok(ExplainView { analysis: json!({"id": id, "name": name}), keys }))
+}
+
+/// What stands there, even if it is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 fn text(scope: Option<&RawValue>) -> &str {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use axum::extract::Path;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
+use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use crate::audit::{Entry, Event};

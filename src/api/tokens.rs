@@ -1,6 +1,5 @@
 //! `/tokens`: tokens of people and services, each shown once.
 
-use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -8,6 +7,7 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::caller::Caller;
 use super::identifier;
+use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
@@ -16,6 +16,7 @@ use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::store::{self, NewToken};
+use crate::tag::is_label;
 use crate::vault::{self, TokenKind};
 
 /// The longest name, in characters.
@@ -156,10 +157,11 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    if (1..=MAX_NAME_LENGTH).contains(&name.chars().count()) {
+    if is_label(name, MAX_NAME_LENGTH) {
         return Ok(());
     }
-    Err(Refusal::invalid(format!("a name has 1 to {MAX_NAME_LENGTH} characters")))
+    let message = format!("a name has 1 to {MAX_NAME_LENGTH} characters, no control characters");
+    Err(Refusal::invalid(message))
 }
 
 fn expiry(text: &str) -> Result<Timestamp, Refusal> {

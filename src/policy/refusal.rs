@@ -25,8 +25,8 @@ pub struct InvalidPolicy {
 /// The rule that a refused policy breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The name is no text of the right length.
-    #[error("a policy's name has 1 to {MAX_NAME_LENGTH} characters")]
+    /// The name is no label of the right length.
+    #[error("a policy's name has 1 to {MAX_NAME_LENGTH} characters, no control characters")]
     Name,
     /// Something other than a list, or nothing.
     #[error("this must be a list")]
@@ -80,7 +80,9 @@ pub enum Problem {
     #[error("an id has 24 hexadecimal characters")]
     Id,
     /// A tag key or value that no resource can carry.
-    #[error("a tag's key and value have 1 to {MAX_TAG_LENGTH} characters each")]
+    #[error(
+        "a tag's key and value have 1 to {MAX_TAG_LENGTH} characters each, no control characters"
+    )]
     Tag,
     /// A form that cannot match anything with this action.
     #[error("the action {0:?} cannot be selected in this form")]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::catalogue::{Form, ResourceType};
 use super::refusal::{InvalidPolicy, Problem};
 use super::{Selector, Target};
-use crate::tag::{MAX_TAG_LENGTH, Tag};
+use crate::tag::{MAX_TAG_LENGTH, Tag, is_label};
 
 /// TagoIO's people in front of a dashboard: a type that the runner knows only to refuse it.
 const RUN_USER: &str = "run_user";
@@ -73,7 +73,7 @@ fn parse_selector(
     word: &str,
 ) -> Result<Selector, InvalidPolicy> {
     let refuse = |problem, forms| InvalidPolicy::new(at, problem, Some(whole), any_of(forms, word));
-    let fits = |text: &str| !text.is_empty() && text.chars().count() <= MAX_TAG_LENGTH;
+    let fits = |text: &str| is_label(text, MAX_TAG_LENGTH);
     match *rest {
         [] => Ok(Selector::Any),
         ["id", id] => id.parse().map(Selector::Id).map_err(|_| refuse(Problem::Id, &[Form::Id])),

@@ -1,0 +1,189 @@
+//! One of everything, and a right request for each operation of the API.
+
+use std::path::Path;
+
+use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::harness::{Api, text, wat};
+
+/// The value of every secret and variable that is sent here.
+pub const SENTINEL: &str = "correct-horse-battery-staple";
+
+/// A data directory with one of everything.
+pub struct World {
+    pub api: Api,
+    pub secret: String,
+    pub analysis: String,
+    pub analysis_token: String,
+    pub policy: String,
+    /// A token's id.
+    pub token: String,
+    /// The token itself: an administrator's.
+    pub administrator: String,
+    /// A finished run.
+    pub run: String,
+    /// The token that reads it.
+    pub run_token: String,
+}
+
+/// A command that does nothing.
+pub fn noop() -> Vec<u8> {
+    wat(r#"(module (memory (export "memory") 1) (func (export "_start")))"#)
+}
+
+/// A command that does not end by itself.
+pub fn endless() -> Vec<u8> {
+    wat(r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#)
+}
+
+/// Every operation of the API, as its own description lists them.
+pub fn operations() -> Vec<(Method, String)> {
+    let description = serde_json::to_value(runner::api::description()).expect("it is JSON");
+    let paths = description["paths"].as_object().expect("paths").clone();
+    let operations = paths.into_iter().flat_map(|(path, item)| {
+        let methods: Vec<String> = item.as_object().expect("methods").keys().cloned().collect();
+        methods
+            .into_iter()
+            .map(move |method| (method.to_uppercase().parse().expect("a method"), path.clone()))
+    });
+    operations.collect()
+}
+
+/// Whether any file below a folder holds these bytes.
+pub fn holds(folder: &Path, needle: &[u8]) -> bool {
+    std::fs::read_dir(folder).expect("a folder").any(|entry| {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            return holds(&path, needle);
+        }
+        // The socket of the server cannot be read.
+        std::fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(needle.len()).any(|part| part == needle))
+    })
+}
+
+impl World {
+    /// A new one.
+    pub async fn new() -> Self {
+        let api = Api::open().await;
+        let secret = api.secret("WORLD", SENTINEL, ("env", "prod")).await;
+        let new = json!({"name": "world", "tags": [{"key": "team", "value": "blue"}]});
+        let made = api.post("/analysis", new).await.ok();
+        let (analysis, analysis_token) = (text(&made["id"]), text(&made["token"]));
+        api.upload(&analysis, &noop()).await.ok();
+        let policy = api.grant(&analysis, "allow", ("env", "prod")).await;
+        let made = json!({"name": "world", "role": "administrator"});
+        let made = api.post("/tokens", made).await.ok();
+        let (token, administrator) = (text(&made["id"]), text(&made["token"]));
+        let made = api.post(&format!("/analysis/{analysis}/run?wait=50"), json!({})).await.ok();
+        assert_eq!(made["run"]["state"], "succeeded", "{made}");
+        let (run, run_token) = (text(&made["run"]["id"]), text(&made["analysis_token"]));
+        Self { api, secret, analysis, analysis_token, policy, token, administrator, run, run_token }
+    }
+
+    /// The id that belongs in a path.
+    pub fn id_for(&self, template: &str) -> &str {
+        match template.split('/').nth(1) {
+            Some("secrets") => &self.secret,
+            Some("analysis") => &self.analysis,
+            Some("am") => &self.policy,
+            Some("tokens") => &self.token,
+            Some("runs") => &self.run,
+            _ => panic!("what does {template} name?"),
+        }
+    }
+
+    /// A path with the id of what is there.
+    pub fn fill(&self, template: &str) -> String {
+        if !template.contains("{id}") {
+            return template.into();
+        }
+        let path = template.replace("{id}", self.id_for(template));
+        // A run that is not waited for would go on after the story.
+        if path.ends_with("/run") { path + "?wait=50" } else { path }
+    }
+
+    /// A body with every field that an operation knows; none for those without a body.
+    pub fn body(&self, method: &Method, template: &str) -> Option<Value> {
+        let tags = json!([{"key": "env", "value": "prod"}]);
+        let variables = json!([{"key": "PLAIN", "value": SENTINEL}]);
+        let targets = json!([["analysis", "id", self.analysis]]);
+        let permissions = json!([{
+            "effect": "allow",
+            "action": ["access"],
+            "resource": ["secrets", "tag.key", "env", "tag.value", "prod"],
+        }]);
+        let analysis = json!({
+            "name": "another",
+            "description": "text",
+            "active": true,
+            "run_on": "tago",
+            "runtime": "wasm",
+            "tags": tags,
+            "variables": variables,
+            "limits": {
+                "wall_time_ms": 10_000,
+                "memory_bytes": 1 << 24,
+                "console_bytes": 1 << 16,
+                "result_bytes": 1 << 16,
+                "module_bytes": 1 << 20,
+            },
+            "interval": "never",
+            "id": self.analysis,
+            "profile": self.analysis,
+            "token": "a-…abcd",
+            "file_name": "x.wasm",
+            "version": 1,
+            "versions": {},
+            "console": [],
+            "last_run": "never",
+            "locked_at": "never",
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "updated_at": "2026-01-01T00:00:00.000Z",
+        });
+        let policy = json!({
+            "name": "another",
+            "active": true,
+            "tags": tags,
+            "targets": targets,
+            "permissions": permissions,
+        });
+        let module = STANDARD.encode(noop());
+        let body = match (method.as_str(), template) {
+            ("POST", "/secrets") => json!({
+                "key": "ANOTHER", "value": SENTINEL, "tags": tags, "exposure": "environment",
+            }),
+            ("PUT", "/secrets/{id}") => json!({"value": SENTINEL, "tags": tags}),
+            ("POST", "/analysis") | ("PUT", "/analysis/{id}") => analysis,
+            ("POST", "/analysis/{id}/upload") => {
+                json!({"file": module, "file_name": "x.wasm", "language": "wasm"})
+            }
+            ("POST", "/analysis/{id}/activate") => json!({"version": 1}),
+            ("POST", "/analysis/{id}/run") => json!({"scope": [{"variable": "x"}]}),
+            ("POST", "/analysis/{id}/exec") => json!({
+                "module": module,
+                "scope": [{"variable": "x"}],
+                "environment": variables,
+                "wall_time_ms": 10_000,
+            }),
+            ("POST", "/am") => policy,
+            ("PUT", "/am/{id}") => {
+                let mut policy = policy;
+                for name in ["id", "profile", "created_at", "updated_at"] {
+                    policy[name] = json!("as it was read");
+                }
+                policy
+            }
+            ("POST", "/tokens") => {
+                json!({"name": "another", "role": "administrator", "expire_time": "never"})
+            }
+            ("PUT", "/tokens/{id}") => json!({"name": "another"}),
+            ("POST" | "PUT", _) => panic!("which body does {method} {template} take?"),
+            _ => return None,
+        };
+        Some(body)
+    }
+}

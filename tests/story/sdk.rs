@@ -1,0 +1,63 @@
+//! The original's own SDK, unmodified, against the real server.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Place, repository, sample};
+use crate::http::world::holds;
+
+/// The folder of the script, with the SDK in it as the lock file says.
+fn installed() -> PathBuf {
+    let folder = repository().join("tests/sdk");
+    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk-install.lock"));
+    let lock = lock.expect("a lock file");
+    // Stories run in several processes.
+    lock.lock().expect("the lock");
+    let wanted = fs::read(folder.join("package-lock.json")).expect("the lock file of the SDK");
+    let mark = folder.join("node_modules/.installed-lock.json");
+    if fs::read(&mark).is_ok_and(|installed| installed == wanted) {
+        return folder;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    let done = npm.current_dir(&folder).output();
+    let done = done.expect("npm is missing; install Node.js 20 or newer with its npm");
+    assert!(done.status.success(), "npm ci: {}", String::from_utf8_lossy(&done.stderr));
+    fs::write(mark, wanted).expect("the mark");
+    folder
+}
+
+#[test]
+fn the_unmodified_sdk_of_the_original_tells_the_whole_story() {
+    let folder = installed();
+    let module = sample("verify-webhook");
+    let samples = repository().join("sample-analyses/verify-webhook");
+    let read = |name: &str| fs::read_to_string(samples.join(name)).expect("a file of the sample");
+    let secrets: serde_json::Value = serde_json::from_str(&read("secrets.json")).expect("JSON");
+    let value = secrets[0]["value"].as_str().expect("a value");
+
+    let place = Place::new();
+    let server = place.serve();
+    let token = place.run(["token", "create", "--role", "administrator"]).ok();
+    let mut story = Command::new("node");
+    story.arg("story.mjs").current_dir(&folder).env("NO_PROXY", "127.0.0.1,localhost");
+    // One attempt: a failure of the server shall not be hidden by another try.
+    story.env("TAGOIO_REQUEST_ATTEMPTS", "1");
+    for name in ["T_ANALYSIS_CONTEXT", "TAGOIO_API", "TAGOIO_SSE", "NODE_OPTIONS"] {
+        story.env_remove(name);
+    }
+    story.env("RUNNER_URL", &server.url).env("RUNNER_TOKEN", token.trim());
+    story.env("RUNNER_MODULE", &module).env("RUNNER_SCOPE", read("scope.json"));
+    story.env("RUNNER_SECRET", value);
+    let told = story.output().expect("node is missing; install Node.js 20 or newer");
+    let said = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success(), "{said}{}", String::from_utf8_lossy(&told.stderr));
+    let answers: u32 = said.trim().parse().expect("the number of answers");
+    assert!(answers > 90, "{answers}");
+    // Nor does it stand in a file, while the server runs and after.
+    assert!(!holds(&place.data(), value.as_bytes()));
+    server.stop();
+    assert!(!holds(&place.data(), value.as_bytes()));
+    assert!(holds(&place.data(), b"UNRELATED"), "the search finds what is kept as text");
+}
