@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::analysis::{Limits, MAX_VARIABLES};
 use crate::pipeline;
 use crate::sandbox;
-use crate::vault::{DEFAULT_VALUE_CAP, MAX_VALUE_CAP};
+use crate::vault::{DEFAULT_VALUE_CAP, MAX_VALUE_CAP, RootKey};
 
 /// One setting: its name in `runner.toml`, and what it is for. Its variable is `RUNNER_` and the
 /// name in capitals.
@@ -110,6 +110,9 @@ pub enum Error {
     /// There is no home directory to put defaults in.
     #[error("{0} is not known: set HOME, or give the path")]
     NoHome(&'static str),
+    /// The setting holds a key where it needs a path. The message does not repeat it.
+    #[error("the setting root_key holds a root key itself; it must be the path of a file with it")]
+    RootKeyItself,
     /// The root key would lie beside what it protects.
     #[error("the root key {0} lies inside the data directory; keep it elsewhere")]
     RootKeyInside(PathBuf),
@@ -158,6 +161,10 @@ impl Config {
             if let Some(value) = value {
                 config.values.insert(name, (value, Origin::Flag));
             }
+        }
+        let named = config.values.get("root_key").map_or("", |(value, _)| value);
+        if RootKey::parse(named).is_ok() {
+            return Err(Error::RootKeyItself);
         }
         // Wrong values are told at once, whichever command it is.
         config.pipeline()?;

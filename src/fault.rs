@@ -128,6 +128,7 @@ codes! {
     AnalysisNotFound "analysis_not_found" => "There is no such analysis.";
     MethodNotAllowed "method_not_allowed" => "The path exists, but not with this method.";
     AlreadyExists "already_exists" => "Something with this key or name exists.";
+    Conflict "conflict" => "Somebody else changed it at the same time; read it and try again.";
     Protected "protected" => "A deletion-protection tag forbids it.";
     TooLarge "too_large" => "The body is larger than the limit.";
     StoreUnreadable "store_unreadable" => "The data directory, its format or its keys cannot be read.";
@@ -152,7 +153,7 @@ impl ErrorCode {
             Self::Unauthenticated | Self::Denied => 401,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists => 409,
+            Self::AlreadyExists | Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::StoreUnreadable | Self::InternalError => 500,
             Self::Unavailable | Self::Unreachable => 503,

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use wasmparser::types::EntityType;
-use wasmparser::{ComponentExternalKind, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{ComponentExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 pub use digest::{Digest, InvalidDigest};
 
@@ -126,11 +126,20 @@ pub enum InvalidModule {
 
 /// Says which form `bytes` have, or why they cannot run.
 ///
-/// Reads the whole module, and validates every function of it.
+/// Reads the whole module and validates all of it but the bodies of functions: those are left to
+/// the compiler, which works within bounds, because checking them may take very long.
 pub fn inspect(bytes: &[u8]) -> Result<Form, InvalidModule> {
     check_header(bytes)?;
     let mut validator = Validator::new_with_features(FEATURES);
-    let types = validator.validate_all(bytes).map_err(invalid)?;
+    let mut ended = None;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(invalid)?;
+        // Those of nested modules come before the outermost one's.
+        if let ValidPayload::End(types) = validator.payload(&payload).map_err(invalid)? {
+            ended = Some(types);
+        }
+    }
+    let types = ended.ok_or(InvalidModule::Truncated(bytes.len()))?;
     if Parser::is_component(bytes) {
         return inspect_component(bytes);
     }
@@ -344,8 +353,14 @@ mod tests {
     fn features_that_are_off_are_refused() {
         let shared = wasm(r#"(module (memory 1 1 shared) (func (export "_start")))"#);
         assert!(refusal(&shared).contains("not valid"), "{}", refusal(&shared));
-        let ill_typed = wasm(r#"(module (func (export "_start") i32.const 1))"#);
+        let ill_typed = wasm(r#"(module (global i32 (i64.const 1)) (func (export "_start")))"#);
         assert!(refusal(&ill_typed).contains("at byte"));
+    }
+
+    #[test]
+    fn bodies_are_left_to_the_compiler() {
+        let ill_typed = wasm(r#"(module (func (export "_start") i32.const 1))"#);
+        assert_eq!(inspect(&ill_typed), Ok(Form::Command));
     }
 
     #[test]

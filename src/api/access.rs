@@ -1,5 +1,7 @@
 //! `/am`: policies, in the shapes of TagoIO's Access Management.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -144,6 +146,7 @@ pub async fn edit(
     Body(change): Body<PolicyChange>,
 ) -> Answer<&'static str> {
     let mut policy = find(&caller, &id, Action::Edit).await?;
+    let read_at = policy.updated_at;
     if let Some(name) = change.name {
         check_name(&name)?;
         policy.name = name;
@@ -160,9 +163,16 @@ pub async fn edit(
         policy.permissions = parse_permissions(&permissions)?;
     }
     policy.active = change.active.unwrap_or(policy.active);
-    policy.updated_at = Timestamp::now();
+    // Always later than before, so that it also tells editions apart.
+    policy.updated_at = Timestamp::now().max(read_at.plus(Duration::from_millis(1)));
     let entry = Entry::new(&caller.principal, Event::PolicyEdit, policy.id, &detail(&policy));
-    caller.tenant.edit_policy(policy, entry).await.map_err(not_found)?;
+    caller.tenant.edit_policy(policy, read_at, entry).await.map_err(|error| match error {
+        store::Error::NotFound => Refusal::new(
+            ErrorCode::Conflict,
+            "the policy was edited by someone else at the same time; read it and try again",
+        ),
+        other => other.into(),
+    })?;
     Ok(Success::ok("Access Management Successfully Updated"))
 }
 

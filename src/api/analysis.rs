@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
-use crate::store::{self, AnalysisEdit, StoredAnalysis};
+use crate::store::{self, AnalysisEdit, AnalysisToken, StoredAnalysis, TokenOwner};
 use crate::tag::{Tag, Tags, is_label};
 use crate::vault::{Token, TokenKind};
 
@@ -92,6 +92,13 @@ pub struct AnalysisMade {
     id: Id,
     #[schema(value_type = String)]
     token: ShownOnce,
+}
+
+/// A new token of an analysis, in the open this once.
+#[derive(Serialize, ToSchema)]
+pub struct AnalysisTokenMade {
+    #[schema(value_type = String)]
+    analysis_token: ShownOnce,
 }
 
 /// A row of the list.
@@ -199,11 +206,9 @@ pub async fn create(caller: Caller, Body(new): Body<AnalysisFields>) -> Answer<A
     }
     stored.variables = edit.variables.flatten();
     let token = Token::generate(TokenKind::Analysis);
-    stored.token_hint = token.hint();
     let detail = json!({"name": stored.analysis.name, "tags": stored.analysis.tags});
     let entry = Entry::new(&caller.principal, Event::AnalysisCreate, id, &detail);
-    let digest = caller.runner.vault().token_digest(token.as_str());
-    caller.tenant.create_analysis(stored, digest, entry).await?;
+    caller.tenant.create_analysis(stored, kept(&caller, id, &token), entry).await?;
     Ok(Success::created(AnalysisMade { id, token: (&token).into() }))
 }
 
@@ -236,10 +241,10 @@ pub async fn edit(
     let stored = find(&caller, &id, Action::Edit).await?;
     let id = stored.analysis.id;
     let edit = edit_of(&caller, &stored.analysis, change)?;
-    if let Some(tags) = &edit.tags {
-        // Tags are what policies select by: an analysis must not give itself others.
+    if edit.tags.is_some() || edit.active.is_some() || edit.limits.is_some() {
+        // Tags are what policies select by, and an analysis that was switched off or capped must
+        // not undo that itself.
         caller.require_administrator()?;
-        caller.require(RESOURCE, Action::Edit, &Object { id: Some(id), tags })?;
     }
     let detail = json!({
         "name": edit.name, "active": edit.active, "tags": edit.tags, "limits": edit.limits,
@@ -258,25 +263,32 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     check_protection(&analysis.tags)?;
     let detail = json!({"name": analysis.name});
     let entry = Entry::new(&caller.principal, Event::AnalysisDelete, analysis.id, &detail);
-    let unused = caller.tenant.delete_analysis(analysis.id, entry).await.map_err(not_found)?;
-    caller.runner.forget_modules(unused).await;
+    caller.runner.delete_analysis(&caller.tenant, analysis.id, entry).await.map_err(not_found)?;
     Ok(Success::ok("Successfully Removed"))
 }
 
 /// Gives an analysis a new token and shows it, once. The one before opens nothing from then on.
 #[utoipa::path(get, path = "/analysis/{id}/token", tag = "analysis",
     params(("id" = String, Path)),
-    responses((status = 200, body = Success<Object>), (status = "4XX", body = Failure)))]
-pub async fn token(caller: Caller, Path(id): Path<String>) -> Answer<Value> {
+    responses((status = 200, body = Success<AnalysisTokenMade>), (status = "4XX", body = Failure)))]
+pub async fn token(caller: Caller, Path(id): Path<String>) -> Answer<AnalysisTokenMade> {
     caller.require_administrator()?;
     let stored = find(&caller, &id, Action::Edit).await?;
     let token = Token::generate(TokenKind::Analysis);
-    let digest = caller.runner.vault().token_digest(token.as_str());
-    let edit = AnalysisEdit { token: Some((digest, token.hint())), ..AnalysisEdit::default() };
     let (id, detail) = (stored.analysis.id, json!({"hint": token.hint()}));
+    let edit = AnalysisEdit { token: Some(kept(&caller, id, &token)), ..AnalysisEdit::default() };
     let entry = Entry::new(&caller.principal, Event::AnalysisToken, id, &detail);
     caller.tenant.edit_analysis(id, edit, entry).await.map_err(not_found)?;
-    Ok(Success::ok(json!({"analysis_token": token.as_str()})))
+    Ok(Success::ok(AnalysisTokenMade { analysis_token: (&token).into() }))
+}
+
+/// What the store keeps of an analysis's token.
+fn kept(caller: &Caller, id: Id, token: &Token) -> AnalysisToken {
+    let (vault, profile) = (caller.runner.vault(), caller.tenant.profile());
+    let digest = vault.token_digest(token.as_str());
+    let owner = TokenOwner::Analysis { id, profile };
+    let bound = vault.sign_owner(owner.statement(&digest).as_bytes());
+    AnalysisToken { digest, bound, hint: token.hint() }
 }
 
 /// The analysis, if the caller may do this to it.

@@ -1,7 +1,10 @@
 //! JSON bodies of requests, bounded and read strictly.
 
+use std::time::Duration;
+
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
+use http_body_util::LengthLimitError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
@@ -11,6 +14,18 @@ use crate::fault::ErrorCode;
 /// The longest body of a request that uploads no module, in bytes.
 pub const MAX_BODY: usize = 2 << 20;
 
+/// How long a body may take to arrive.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long a body that holds a module may take.
+pub const LONGEST_WITH_MODULE: Duration = Duration::from_secs(300);
+
+/// The refusal of a body that takes longer.
+pub fn too_slow(longest: Duration) -> Refusal {
+    let seconds = longest.as_secs();
+    Refusal::invalid(format!("the body did not arrive within {seconds} seconds; send it again"))
+}
+
 /// A JSON body. No body at all stands for `{}`.
 pub struct Body<T>(pub T);
 
@@ -18,18 +33,23 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        let bytes = read(request, MAX_BODY).await?;
+        let bytes = read(request, MAX_BODY, LONGEST).await?;
         parse(&bytes).map(Self)
     }
 }
 
-/// Reads a whole body of at most `limit` bytes.
-pub async fn read(request: Request, limit: usize) -> Result<Bytes, Refusal> {
-    let refused = || {
-        let message = format!("the body is cut short or larger than the limit of {limit} bytes");
-        Refusal::new(ErrorCode::TooLarge, message)
+/// Reads a whole body of at most `limit` bytes that arrives within `longest`.
+pub async fn read(request: Request, limit: usize, longest: Duration) -> Result<Bytes, Refusal> {
+    let refused = |error: axum::Error| match error.into_inner().is::<LengthLimitError>() {
+        true => {
+            let message = format!("the request is larger than the limit of {limit} bytes");
+            Refusal::new(ErrorCode::TooLarge, message)
+        }
+        false => Refusal::invalid("the request was cut short"),
     };
-    to_bytes(request.into_body(), limit).await.map_err(|_| refused())
+    // Who calls was recognised before the body: it must not come much later.
+    let read = tokio::time::timeout(longest, to_bytes(request.into_body(), limit)).await;
+    read.map_err(|_| too_slow(longest))?.map_err(refused)
 }
 
 /// Reads a JSON object; the message of a refusal says where it went wrong and never repeats a

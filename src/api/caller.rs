@@ -81,7 +81,11 @@ async fn recognise(runner: &Runner, headers: &HeaderMap) -> Result<(Principal, I
         return Ok((Principal::Run { id: run }, profile));
     }
     let digest = runner.vault().token_digest(token);
-    match runner.host().token_owner(&digest).await? {
+    let found = runner.host().token_owner(&digest).await?;
+    let borne_out = |(owner, bound): &(TokenOwner, Vec<u8>)| {
+        runner.vault().verify_owner(owner.statement(&digest).as_bytes(), bound)
+    };
+    match found.filter(borne_out).map(|(owner, _)| owner) {
         Some(TokenOwner::Token { expires_at: Some(end), .. }) if end <= Timestamp::now() => {
             Err(invalid("Invalid token: it has expired"))
         }

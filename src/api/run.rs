@@ -115,7 +115,8 @@ pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> A
     // Base64 is a third longer than the module; scope and variables have the usual bound.
     let module_bytes = analysis.limits.within(&caps).module_bytes;
     let longest = usize::try_from(module_bytes).unwrap_or(usize::MAX).saturating_mul(4) / 3;
-    let bytes = body::read(request, longest.saturating_add(body::MAX_BODY)).await?;
+    let longest = longest.saturating_add(body::MAX_BODY);
+    let bytes = body::read(request, longest, body::LONGEST_WITH_MODULE).await?;
     let ExecBody { module, scope, environment, wall_time_ms } = body::parse(&bytes)?;
     let module = module.map(|text| STANDARD.decode(text)).transpose();
     let module = module.map_err(|_| Refusal::invalid("the field `module` is not base64"))?;

@@ -25,6 +25,9 @@ use crate::vault::{Part, PartCipher};
 /// The longest wait in one request, in seconds. The official SDKs give up after 60.
 const MAX_WAIT: u64 = 50;
 
+/// The most runs on one page.
+const MAX_AMOUNT: u32 = 100;
+
 /// How many lines of which runs an analysis shows.
 const CONSOLE_RUNS: u32 = 10;
 const CONSOLE_LINES: usize = 200;
@@ -88,7 +91,15 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
         readable(&caller, asked).await?;
         filter.analysis = Some(asked);
     }
-    let records = caller.tenant.runs(&filter, query.page()?).await?;
+    let page = query.page()?;
+    if page.amount > MAX_AMOUNT {
+        let message = format!(
+            "amount is {}; at most {MAX_AMOUNT} runs stand on a page, each with scope and result",
+            page.amount
+        );
+        return Err(Refusal::invalid(message));
+    }
+    let records = caller.tenant.runs(&filter, page).await?;
     let views = records.into_iter().map(|record| view(&caller, record));
     let views = views.collect::<Result<Vec<_>, _>>()?;
     Ok(Success::ok(query.select(views, FIELDS)?))
@@ -275,6 +286,10 @@ fn raw(text: String) -> Result<Box<RawValue>, Refusal> {
 async fn resolve(caller: &Caller, text: &str) -> Result<Id, Refusal> {
     if let Ok(id) = text.parse() {
         return Ok(id);
+    }
+    if !caller.principal.is_administrator() {
+        // A prefix must not tell others which runs there are.
+        return Err(not_found(store::Error::NotFound));
     }
     let prefix = text.to_ascii_lowercase();
     if prefix.len() < 4 || prefix.len() >= 24 || !prefix.bytes().all(|c| c.is_ascii_hexdigit()) {

@@ -114,6 +114,11 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
 pub async fn create(caller: Caller, Body(new): Body<NewSecret>) -> Answer<SecretMade> {
     let tags = Tags::new(new.tags)?;
     caller.require(RESOURCE, Action::Create, &Object { id: None, tags: &tags })?;
+    for tag in tags.as_slice() {
+        // One permitted tag must not let in others that other analyses read by.
+        let alone = Tags::new(vec![tag.clone()])?;
+        caller.require(RESOURCE, Action::Create, &Object { id: None, tags: &alone })?;
+    }
     let cap = caller.runner.settings().secret_value_cap;
     let value_length = vault::check_secret(&new.key, &new.value, &tags, cap)?;
     let exposure = new.exposure.unwrap_or(Exposure::Environment);
@@ -210,7 +215,7 @@ pub async fn edit(
     };
     caller.tenant.edit_secret(edit, entry).await.map_err(|error| match error {
         store::Error::NotFound => Refusal::new(
-            ErrorCode::Unavailable,
+            ErrorCode::Conflict,
             "the secret was edited by someone else at the same time; read it and try again",
         ),
         other => other.into(),

@@ -15,7 +15,7 @@ use crate::audit::{Entry, Event};
 use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::store::{self, NewToken};
+use crate::store::{self, NewToken, TokenOwner};
 use crate::tag::is_label;
 use crate::vault::{self, TokenKind};
 
@@ -114,8 +114,11 @@ pub async fn create(caller: Caller, Body(new): Body<TokenRequest>) -> Answer<Tok
     let id = token.id;
     let detail = json!({"name": token.name, "role": role, "hint": token.hint});
     let entry = Entry::new(&caller.principal, Event::TokenCreate, id, &detail);
-    let digest = caller.runner.vault().token_digest(text.as_str());
-    caller.tenant.create_token(NewToken { token, digest }, entry).await?;
+    let (vault, profile) = (caller.runner.vault(), caller.tenant.profile());
+    let digest = vault.token_digest(text.as_str());
+    let owner = TokenOwner::Token { id, role, profile, expires_at };
+    let bound = vault.sign_owner(owner.statement(&digest).as_bytes());
+    caller.tenant.create_token(NewToken { token, digest, bound }, entry).await?;
     Ok(Success::created(TokenMade { id, token: (&text).into() }))
 }
 

@@ -50,6 +50,12 @@ struct Rest {
 
 /// Reads a module of at most `limit` bytes.
 pub async fn read(request: Request, limit: usize) -> Result<Upload, Refusal> {
+    let longest = body::LONGEST_WITH_MODULE;
+    let reading = tokio::time::timeout(longest, receive(request, limit)).await;
+    reading.map_err(|_| body::too_slow(longest))?
+}
+
+async fn receive(request: Request, limit: usize) -> Result<Upload, Refusal> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let original_form = kind.is_none_or(|kind| !kind.starts_with("application/wasm"));
     let mut body = request.into_body();

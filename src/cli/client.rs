@@ -325,7 +325,6 @@ fn open(received: Received) -> Result<Answer, Failure> {
             "RUNNER_TOKEN=TOKEN, where TOKEN comes from \
              `runner token create --role administrator` on the server's machine",
         ),
-        ErrorCode::NoModule => failure.hint("runner analysis upload ANALYSIS MODULE.wasm"),
         _ => failure,
     })
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Session;
 use super::failure::Failure;
 use super::resolve::ANALYSIS;
+use crate::fault::ErrorCode;
 
 /// Which analysis, and perhaps which key.
 #[derive(Debug, clap::Args)]
@@ -35,16 +36,8 @@ struct Key {
     decision: String,
     origin: Option<String>,
     version: Option<u64>,
-    policy: Option<Policy>,
-    permission: Option<u64>,
     #[serde(default)]
     reason: String,
-}
-
-#[derive(Deserialize)]
-struct Policy {
-    id: String,
-    name: Option<String>,
 }
 
 /// Asks and prints one line per key.
@@ -58,11 +51,13 @@ pub async fn explain(args: ExplainArgs, session: &mut Session) -> Result<(), Fai
     }
     let answer = session.client.get(&at).await?;
     session.output.answer(&answer, |output, explanation: Explanation| {
-        if explanation.keys.is_empty() {
-            output.note("there are no secrets and no variables");
+        if let (Some(key), true) = (&args.key, explanation.keys.is_empty()) {
+            let message = format!("there is neither a secret nor a variable {key:?}");
+            let hint = format!("runner explain {}", args.analysis);
+            return Err(Failure::refused(ErrorCode::NotFound, message).hint(hint));
         }
         let rows = explanation.keys.into_iter().map(row).collect();
-        output.table(&["KEY", "DECISION", "ORIGIN", "RULE", "REASON"], rows)
+        output.table(&["KEY", "DECISION", "ORIGIN", "REASON"], rows)
     })
 }
 
@@ -71,14 +66,7 @@ fn row(key: Key) -> Vec<String> {
         (Some(origin), Some(version)) if origin == "secret" => format!("{origin} v{version}"),
         (origin, _) => origin.unwrap_or_default(),
     };
-    let rule = key.policy.map(|policy| {
-        let name = policy.name.unwrap_or(policy.id);
-        match key.permission {
-            Some(permission) => format!("{name} #{permission}"),
-            None => name,
-        }
-    });
-    vec![key.key, key.decision, origin, rule.unwrap_or_else(|| "none".to_owned()), key.reason]
+    vec![key.key, key.decision, origin, key.reason]
 }
 
 #[cfg(test)]
@@ -104,10 +92,10 @@ mod tests {
         let ended = fake.command(&["explain", ID, "--key", "A&B"]).await;
         assert_eq!(
             ended.stdout,
-            "KEY  DECISION    ORIGIN     RULE        REASON\n\
-             A    granted     secret v3  billing #0  allowed by tag\n\
-             B    refused                none        no policy allows it\n\
-             C    overridden  variable   none        a variable\n"
+            "KEY  DECISION    ORIGIN     REASON\n\
+             A    granted     secret v3  allowed by tag\n\
+             B    refused                no policy allows it\n\
+             C    overridden  variable   a variable\n"
         );
         assert_eq!(fake.requests()[0].query, [("key".into(), "A&B".into())]);
     }
@@ -118,6 +106,10 @@ mod tests {
         let fake = Fake::new().answer("GET", &at, json!({"keys": []}));
         let ended = fake.command(&["explain", ID]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
-        assert!(ended.stderr.contains("no secrets"));
+        assert_eq!(ended.stderr, "(none)\n");
+        let fake = Fake::new().answer("GET", &at, json!({"keys": []}));
+        let ended = fake.command(&["explain", ID, "--key", "NOPE"]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (3, ""));
+        assert!(ended.stderr.contains("neither a secret nor a variable \"NOPE\""));
     }
 }

@@ -91,7 +91,8 @@ impl Failure {
     ///
     /// A stream that takes no more is nothing to report: the exit code still says it.
     pub fn print(&self, stream: &mut dyn Write) {
-        let _ = writeln!(stream, "error: {}", printable(&self.message));
+        // Further lines are indented: the words of others must not look like ours.
+        let _ = writeln!(stream, "error: {}", printable(&self.message).replace('\n', "\n  "));
         if let Some(hint) = &self.hint {
             let _ = writeln!(stream, "try: {}", printable(hint));
         }

@@ -110,6 +110,13 @@ impl From<OpenError> for Failure {
             OpenError::Threads(source) => format!(": {source}"),
             _ => String::new(),
         };
-        Self::refused(code, format_args!("{error}{source}"))
+        let failure = Self::refused(code, format_args!("{error}{source}"));
+        match error {
+            OpenError::Locked(_) => failure.hint(
+                "commands use the server that holds it; for a second server give --data another \
+                 directory",
+            ),
+            _ => failure,
+        }
     }
 }

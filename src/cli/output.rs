@@ -84,6 +84,7 @@ impl Output {
     /// A table without lines: a header in capitals, columns two spaces apart.
     pub fn table(&mut self, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
         if rows.is_empty() {
+            self.note("(none)");
             return Ok(());
         }
         let mut table = columns();
@@ -144,7 +145,9 @@ fn columns() -> Table {
 ///
 /// Names, messages and console lines are written by others and end on a terminal.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    let unsafe_char = |c: char| c.is_control() && c != '\n' && c != '\t';
+    // These turn the direction of what follows on the line.
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unsafe_char = |c: char| (c.is_control() && c != '\n' && c != '\t') || turns(c);
     if !text.contains(unsafe_char) {
         return Cow::Borrowed(text);
     }

@@ -257,7 +257,9 @@ async fn start(args: Start, session: &mut Session) -> Result<(), Failure> {
     let at = format!("{}/run", ANALYSIS.at(id));
     if args.detach {
         let answer = session.client.post(&at, &Sent { scope }).await?;
-        return session.output.answer(&answer, |output, queued: Queued| output.line(queued.run));
+        session.output.answer(&answer, |output, queued: Queued| output.line(queued.run))?;
+        session.output.note("queued: `runner serve` executes it");
+        return Ok(());
     }
     let answer = session.client.post(&format!("{at}?wait={WAIT}"), &Sent { scope }).await?;
     let (run, answer) =

@@ -11,6 +11,8 @@ use super::failure::Failure;
 use super::input::{self, TagEdits, ValueArgs};
 use super::output::{count, moment, tags};
 use super::resolve::SECRET;
+use crate::analysis::check_key;
+use crate::fault::ErrorCode;
 use crate::tag::{Tag, Tags};
 
 /// What can be done with secrets.
@@ -34,7 +36,7 @@ Examples:
   runner secret edit API_KEY --value-prompt
   runner secret edit API_KEY --tag env=prod --untag trial")]
     Edit(Edit),
-    /// Delete a secret, with every version of its value
+    /// Delete a secret and its value
     Delete(Name),
 }
 
@@ -129,6 +131,8 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
         id: String,
         warning: Option<String>,
     }
+    // Before the value is asked for: nobody should type one in vain.
+    check_key(&args.key).map_err(|error| Failure::refused(ErrorCode::InvalidRequest, error))?;
     let tags = input::tags(&args.tags)?;
     let value = args.value.read(&args.key, &mut session.stdin)?;
     let body = Sent { key: Some(&args.key), value: Some(&value), tags: Some(tags) };
@@ -144,20 +148,21 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
 }
 
 async fn list(args: List, session: &mut Session) -> Result<(), Failure> {
-    let query = Query::fields(&["id", "key", "tags", "version", "updated_at"]);
+    let query = Query::fields(&["id", "key", "tags", "value_length", "version", "updated_at"]);
     let answer = session.client.list(SECRET.path(), &query.tags(&args.tags), None).await?;
     session.output.answer(&answer, |output, secrets: Vec<Secret>| {
         let row = |secret: Secret| {
-            let version = secret.version.map(|version| version.to_string());
+            let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
             vec![
                 secret.key,
                 secret.id,
                 tags(&secret.tags),
-                version.unwrap_or_default(),
+                number(secret.value_length),
+                number(secret.version),
                 secret.updated_at.map(|date| moment(&date)).unwrap_or_default(),
             ]
         };
-        let header = ["KEY", "ID", "TAGS", "VERSION", "UPDATED"];
+        let header = ["KEY", "ID", "TAGS", "LENGTH", "VERSION", "UPDATED"];
         output.table(&header, secrets.into_iter().map(row).collect())
     })
 }
@@ -244,11 +249,12 @@ mod tests {
     #[tokio::test]
     async fn a_list_is_a_table_or_the_apis_json() {
         let row = json!({"id": ID, "key": "K", "tags": [{"key": "a", "value": "b"}], "version": 2,
-            "updated_at": "2026-01-31T08:00:00.007Z"});
+            "value_length": 9, "updated_at": "2026-01-31T08:00:00.007Z"});
         let fake = Fake::new().answer("GET", "/secrets", json!([row]));
         let ended = fake.command(&["secret", "list", "--tag", "a=b"]).await;
         let expected = format!(
-            "KEY  ID{}TAGS  VERSION  UPDATED\nK    {ID}  a=b   2        2026-01-31T08:00:00Z\n",
+            "KEY  ID{}TAGS  LENGTH  VERSION  UPDATED\n\
+             K    {ID}  a=b   9       2        2026-01-31T08:00:00Z\n",
             " ".repeat(24)
         );
         assert_eq!(ended.stdout, expected);

@@ -51,6 +51,8 @@ pub struct Runner {
     guests: Guests,
     /// One permit for each guest that may run: the worker claims no more than it can start.
     slots: Arc<Semaphore>,
+    /// Held while module files and the versions that name them change together.
+    module_turn: tokio::sync::Mutex<()>,
     worker: String,
     profile: Id,
     // Declared last: the lock is given back when all else is gone.

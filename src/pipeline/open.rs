@@ -126,7 +126,7 @@ impl Runner {
         sandbox.artefacts = Some(directory.artefacts()?);
         let sandbox = Sandbox::new(sandbox, Some(vault.artefact_key()))?;
         let now = Timestamp::now();
-        let taken_back = store.host().recover(now, true).await?;
+        let taken_back = store.host().recover(now, None).await?;
         if taken_back > 0 {
             tracing::info!(runs = taken_back, "took back runs that were under way");
         }
@@ -141,6 +141,7 @@ impl Runner {
             wake: Wake::default(),
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),
+            module_turn: tokio::sync::Mutex::default(),
             worker: Id::generate(now).to_string(),
             profile,
             _directory: directory,

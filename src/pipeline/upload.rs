@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Runner;
 use crate::analysis::module_store::ModuleStoreError;
-use crate::analysis::{Digest, InvalidModule, ModuleVersion, module};
+use crate::analysis::{Digest, Form, InvalidModule, ModuleVersion, module};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::sandbox::{CompileError, Keep, Program};
+use crate::sandbox::{self, CompileError, Keep, Program};
 use crate::store::{self, Tenant};
 
 /// Why an upload was refused. The version that ran before stays active.
@@ -52,10 +52,11 @@ impl Runner {
         // An unknown analysis is told before anything is compiled for it.
         tenant.analysis(analysis).await?;
         let size = bytes.len() as u64;
-        let form = module::inspect(&bytes)?;
-        let digest = Digest::of(&bytes);
+        let (form, digest, bytes) = inspect::<UploadError>(bytes).await?;
         self.sandbox.compile(&digest, form, bytes.clone(), Keep::OnDisk).await?;
         let modules = Arc::clone(&self.modules);
+        // A deletion must not take away the bytes between their arrival and their first use.
+        let _turn = self.module_turn.lock().await;
         let kept = tokio::task::spawn_blocking(move || modules.put(&bytes)).await;
         kept.map_err(|error| store::Error::Damaged(error.to_string()))??;
         let created_at = Timestamp::now();
@@ -71,8 +72,7 @@ impl Runner {
         &self,
         bytes: Vec<u8>,
     ) -> Result<(Digest, Program), super::RequestError> {
-        let form = module::inspect(&bytes)?;
-        let digest = Digest::of(&bytes);
+        let (form, digest, bytes) = inspect::<super::RequestError>(bytes).await?;
         let program = match self.sandbox.cached(&digest) {
             Some(program) => program,
             None => self.sandbox.compile(&digest, form, bytes, Keep::InMemory).await?,
@@ -87,8 +87,15 @@ impl Runner {
         Ok(read.map_err(|error| store::Error::Damaged(error.to_string()))??)
     }
 
-    /// Removes the bytes of modules that no analysis uses any more.
-    pub async fn forget_modules(&self, digests: Vec<Digest>) {
+    /// Removes an analysis, and the bytes of modules that no other one uses.
+    pub async fn delete_analysis(
+        &self,
+        tenant: &Tenant,
+        analysis: Id,
+        entry: Entry,
+    ) -> Result<(), store::Error> {
+        let _turn = self.module_turn.lock().await;
+        let digests = tenant.delete_analysis(analysis, entry).await?;
         let (modules, sandbox) = (Arc::clone(&self.modules), Arc::clone(&self.sandbox));
         let removed = tokio::task::spawn_blocking(move || {
             for digest in digests {
@@ -103,5 +110,16 @@ impl Runner {
         if let Err(error) = removed.await {
             tracing::warn!(%error, "unused modules could not be removed");
         }
+        Ok(())
     }
+}
+
+/// Says what the bytes are, away from the threads that answer requests.
+async fn inspect<E>(bytes: Vec<u8>) -> Result<(Form, Digest, Vec<u8>), E>
+where
+    E: From<InvalidModule> + From<CompileError>,
+{
+    let work = move || Ok((module::inspect(&bytes)?, Digest::of(&bytes), bytes));
+    let inspected: Result<Result<_, InvalidModule>, _> = tokio::task::spawn_blocking(work).await;
+    Ok(inspected.map_err(|_| CompileError::Host(sandbox::Error::Interrupted))??)
 }

@@ -82,7 +82,8 @@ async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way
         let Ok(first) = first else { return };
         if recovered.elapsed() >= RECOVER_EVERY {
             recovered = Instant::now();
-            if let Err(error) = runner.host().recover(Timestamp::now(), false).await {
+            if let Err(error) = runner.host().recover(Timestamp::now(), Some(&runner.worker)).await
+            {
                 tracing::error!(%error, "runs of lost workers could not be taken back");
             }
         }

@@ -13,6 +13,9 @@ use crate::run::console::{Level, Line, Stream};
 /// What each line counts at least towards the limit, so that empty lines do not come for free.
 const LINE_COST: usize = 16;
 
+/// How much of a message is masked before the limit is looked at again, in bytes.
+const MASKED_AT_ONCE: usize = 64 << 10;
+
 /// The console of one run, shared by the guest's streams.
 #[derive(Clone)]
 pub(super) struct Console(Arc<Mutex<Collector>>);
@@ -144,8 +147,14 @@ impl Collector {
     /// The masked text, and whether its end may be the beginning of a secret.
     fn mask(&self, message: &str) -> (Vec<u8>, bool) {
         let mut masker = self.redactor.masker();
-        let mut masked = Vec::with_capacity(message.len());
-        masker.write(message.as_bytes(), &mut masked);
+        let mut masked = Vec::new();
+        for chunk in message.as_bytes().chunks(MASKED_AT_ONCE) {
+            masker.write(chunk, &mut masked);
+            if masked.len() > self.left {
+                // The rest is cut in any case.
+                return (masked, false);
+            }
+        }
         let open = masker.pending() > 0;
         masker.finish(&mut masked);
         (masked, open)

@@ -170,7 +170,18 @@ fn place(error: &wasmtime::Error) -> String {
 
 /// Masks first and cuts then, so that the cut cannot hide a secret's second half from the mask.
 fn masked(message: &str, redactor: &Redactor) -> String {
-    let mut message = redactor.text(message).into_owned();
+    let (mut masker, mut masked) = (redactor.masker(), Vec::new());
+    for chunk in message.as_bytes().chunks(MESSAGE_BYTES) {
+        masker.write(chunk, &mut masked);
+        if masked.len() > MESSAGE_BYTES {
+            break;
+        }
+    }
+    if masked.len() <= MESSAGE_BYTES {
+        masker.finish(&mut masked);
+    }
+    // What was cut inside a character is replaced, and cut off below.
+    let mut message = String::from_utf8_lossy(&masked).into_owned();
     if message.len() > MESSAGE_BYTES {
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
         message.push_str(" [cut]");

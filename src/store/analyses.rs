@@ -52,16 +52,26 @@ pub struct AnalysisEdit {
     pub tags: Option<Tags>,
     /// All variables, sealed; the inner none removes them.
     pub variables: Option<Option<Vec<u8>>>,
-    /// The digest and hint of a new token.
-    pub token: Option<([u8; 32], String)>,
+    /// A new token.
+    pub token: Option<AnalysisToken>,
+}
+
+/// What is kept of an analysis's token.
+pub struct AnalysisToken {
+    /// HMAC-SHA-256 under a key of the keyring.
+    pub digest: [u8; 32],
+    /// The signature under [`TokenOwner::statement`](super::TokenOwner::statement).
+    pub bound: [u8; 32],
+    /// Prefix and last four characters.
+    pub hint: String,
 }
 
 impl Tenant {
-    /// Stores a new analysis; `digest` recognises its token.
+    /// Stores a new analysis with its token.
     pub async fn create_analysis(
         &self,
         new: StoredAnalysis,
-        digest: [u8; 32],
+        token: AnalysisToken,
         entry: Entry,
     ) -> Result<(), Error> {
         let profile = self.key();
@@ -70,8 +80,9 @@ impl Tenant {
                 let analysis = &new.analysis;
                 sqlx::query(
                     "INSERT INTO analysis (id, profile_id, name, description, active, run_on, \
-                     runtime, limits, token_digest, token_hint, variables, created_at, updated_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                     runtime, limits, token_digest, token_bound, token_hint, variables, created_at, \
+                     updated_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
                 )
                 .bind(analysis.id.to_string())
                 .bind(&*profile)
@@ -81,8 +92,9 @@ impl Tenant {
                 .bind(&analysis.run_on)
                 .bind(&analysis.runtime)
                 .bind(limits_text(&analysis.limits))
-                .bind(&digest[..])
-                .bind(&new.token_hint)
+                .bind(&token.digest[..])
+                .bind(&token.bound[..])
+                .bind(&token.hint)
                 .bind(&new.variables)
                 .bind(analysis.created_at.as_millis())
                 .bind(analysis.updated_at.as_millis())
@@ -107,6 +119,10 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
+                let seen_by_runs = edit.active.is_some()
+                    || edit.limits.is_some()
+                    || edit.tags.is_some()
+                    || edit.variables.is_some();
                 let mut update = QueryBuilder::<Dialect>::new("UPDATE analysis SET updated_at = ");
                 update.push_bind(entry.at.as_millis());
                 if let Some(name) = edit.name {
@@ -130,9 +146,10 @@ impl Tenant {
                 if let Some(variables) = edit.variables {
                     update.push(", variables = ").push_bind(variables);
                 }
-                if let Some((digest, hint)) = edit.token {
-                    update.push(", token_digest = ").push_bind(digest.to_vec());
-                    update.push(", token_hint = ").push_bind(hint);
+                if let Some(token) = edit.token {
+                    update.push(", token_digest = ").push_bind(token.digest.to_vec());
+                    update.push(", token_bound = ").push_bind(token.bound.to_vec());
+                    update.push(", token_hint = ").push_bind(token.hint);
                 }
                 update.push(" WHERE id = ").push_bind(id.to_string());
                 update.push(" AND profile_id = ").push_bind(&*profile);
@@ -143,7 +160,9 @@ impl Tenant {
                     let resource = ResourceType::Analysis;
                     tags::replace(connection, &profile, resource, id, new).await?;
                 }
-                bump(connection, &profile).await?;
+                if seen_by_runs {
+                    bump(connection, &profile).await?;
+                }
                 audit::append(connection, &profile, &entry).await
             })
         });

@@ -128,37 +128,42 @@ impl Host {
         }
     }
 
-    /// Takes back runs whose lease ended, or all that are running when `all` is set: at start,
-    /// nothing can be running. A run goes back to the queue unless its attempts are used up or it
+    /// Takes back runs whose lease ended under another worker than `me`, or all that are running
+    /// where there is no `me`: at start, nothing can be running. A run goes back to the queue unless its attempts are used up or it
     /// belonged to an `exec` that is gone; then it fails as lost. Answers how many there were.
-    pub async fn recover(&self, now: Timestamp, all: bool) -> Result<u64, Error> {
+    pub async fn recover(&self, now: Timestamp, me: Option<&str>) -> Result<u64, Error> {
+        let before = if me.is_some() { now.as_millis() } else { i64::MAX };
+        let me = me.unwrap_or_default().to_owned();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let before = if all { i64::MAX } else { now.as_millis() };
                 sqlx::query(
                     "UPDATE attempt SET finished_at = $1, fault_code = 'lost' \
                      WHERE finished_at IS NULL AND run_id IN \
-                     (SELECT id FROM run WHERE state = 'running' AND lease_until < $2)",
+                     (SELECT id FROM run WHERE state = 'running' AND lease_until < $2 \
+                     AND worker <> $3)",
                 )
                 .bind(now.as_millis())
                 .bind(before)
+                .bind(&me)
                 .execute(&mut *connection)
                 .await?;
                 let failed = sqlx::query(
                     "UPDATE run SET state = 'failed', finished_at = $1, lease_until = NULL \
                      WHERE state = 'running' AND lease_until < $2 \
-                     AND (attempts >= $3 OR cause_kind = 'exec')",
+                     AND (attempts >= $3 OR cause_kind = 'exec') AND worker <> $4",
                 )
                 .bind(now.as_millis())
                 .bind(before)
                 .bind(i64::from(MAX_ATTEMPTS))
+                .bind(&me)
                 .execute(&mut *connection)
                 .await?;
                 let queued = sqlx::query(
                     "UPDATE run SET state = 'queued', lease_until = NULL, worker = NULL \
-                     WHERE state = 'running' AND lease_until < $1",
+                     WHERE state = 'running' AND lease_until < $1 AND worker <> $2",
                 )
                 .bind(before)
+                .bind(&me)
                 .execute(&mut *connection)
                 .await?;
                 Ok(failed.rows_affected() + queued.rows_affected())

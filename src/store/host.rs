@@ -41,6 +41,20 @@ pub enum TokenOwner {
     },
 }
 
+impl TokenOwner {
+    /// What is signed when the token is made: that this digest speaks for this owner.
+    pub fn statement(&self, digest: &[u8; 32]) -> String {
+        let digest = crate::analysis::Digest::from_bytes(*digest);
+        match self {
+            Self::Token { id, role, profile, expires_at } => {
+                let end = expires_at.map_or(-1, Timestamp::as_millis);
+                format!("token {id} {profile} {} {end} {digest}", role.as_str())
+            }
+            Self::Analysis { id, profile } => format!("analysis {id} {profile} {digest}"),
+        }
+    }
+}
+
 impl Host {
     pub(super) fn new(store: Store) -> Self {
         Self { store }
@@ -116,28 +130,35 @@ impl Host {
         rows.iter().map(|row| row.id("id")).collect()
     }
 
-    /// Whose token this is, by the digest of its text.
-    pub async fn token_owner(&self, digest: &[u8; 32]) -> Result<Option<TokenOwner>, Error> {
-        let token =
-            sqlx::query("SELECT id, profile_id, role, expires_at FROM token WHERE digest = $1")
-                .bind(&digest[..])
-                .fetch_optional(&self.store.readers)
-                .await?;
+    /// Whose token this is, by the digest of its text, and the signature that has to bear it out.
+    pub async fn token_owner(
+        &self,
+        digest: &[u8; 32],
+    ) -> Result<Option<(TokenOwner, Vec<u8>)>, Error> {
+        let token = sqlx::query(
+            "SELECT id, profile_id, role, expires_at, bound FROM token WHERE digest = $1",
+        )
+        .bind(&digest[..])
+        .fetch_optional(&self.store.readers)
+        .await?;
         if let Some(row) = token {
-            return Ok(Some(TokenOwner::Token {
+            let owner = TokenOwner::Token {
                 id: row.id("id")?,
                 role: row.word("role")?,
                 profile: row.id("profile_id")?,
                 expires_at: row.optional_time("expires_at")?,
-            }));
+            };
+            return Ok(Some((owner, row.bytes("bound")?)));
         }
-        let analysis = sqlx::query("SELECT id, profile_id FROM analysis WHERE token_digest = $1")
-            .bind(&digest[..])
-            .fetch_optional(&self.store.readers)
-            .await?;
+        let analysis =
+            sqlx::query("SELECT id, profile_id, token_bound FROM analysis WHERE token_digest = $1")
+                .bind(&digest[..])
+                .fetch_optional(&self.store.readers)
+                .await?;
         analysis
             .map(|row| {
-                Ok(TokenOwner::Analysis { id: row.id("id")?, profile: row.id("profile_id")? })
+                let (id, profile) = (row.id("id")?, row.id("profile_id")?);
+                Ok((TokenOwner::Analysis { id, profile }, row.bytes("token_bound")?))
             })
             .transpose()
     }

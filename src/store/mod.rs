@@ -34,7 +34,7 @@ use sqlx::sqlite::{
 
 use crate::id::Id;
 
-pub use analyses::{AnalysisEdit, StoredAnalysis};
+pub use analyses::{AnalysisEdit, AnalysisToken, StoredAnalysis};
 pub use claims::{Claimed, Due, Grant};
 pub use directory::DataDirectory;
 pub use host::{Host, TokenOwner};

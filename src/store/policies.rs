@@ -8,6 +8,7 @@ use super::row::{Columns, damaged};
 use super::tags::{self, IDS_PER_STATEMENT};
 use super::{Connection, Dialect, Error, Filter, Page, Tenant, audit, bump};
 use crate::audit::Entry;
+use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::policy::{
     InvalidPolicy, Policy, ResourceType, Selector, Subject, parse_permissions, parse_targets,
@@ -41,14 +42,20 @@ impl Tenant {
         write.await
     }
 
-    /// Replaces a policy as a whole.
-    pub async fn edit_policy(&self, policy: Policy, entry: Entry) -> Result<(), Error> {
+    /// Replaces a policy as a whole. [`Error::NotFound`] when it is gone or was edited since it
+    /// was read: then it had been updated at `read_at`.
+    pub async fn edit_policy(
+        &self,
+        policy: Policy,
+        read_at: Timestamp,
+        entry: Entry,
+    ) -> Result<(), Error> {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let done = sqlx::query(
                     "UPDATE policy SET name = $1, active = $2, document = $3, updated_at = $4 \
-                     WHERE id = $5 AND profile_id = $6",
+                     WHERE id = $5 AND profile_id = $6 AND updated_at = $7",
                 )
                 .bind(&policy.name)
                 .bind(policy.active)
@@ -56,6 +63,7 @@ impl Tenant {
                 .bind(policy.updated_at.as_millis())
                 .bind(policy.id.to_string())
                 .bind(&*profile)
+                .bind(read_at.as_millis())
                 .execute(&mut *connection)
                 .await?;
                 if done.rows_affected() == 0 {

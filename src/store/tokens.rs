@@ -35,6 +35,8 @@ pub struct NewToken {
     pub token: Token,
     /// HMAC-SHA-256 under a key of the keyring.
     pub digest: [u8; 32],
+    /// The signature under [`TokenOwner::statement`](super::TokenOwner::statement).
+    pub bound: [u8; 32],
 }
 
 const COLUMNS: &str = "SELECT id, name, role, hint, created_by, created_at, expires_at FROM token";
@@ -47,14 +49,15 @@ impl Tenant {
             Box::pin(async move {
                 let token = &new.token;
                 sqlx::query(
-                    "INSERT INTO token (id, profile_id, name, role, digest, hint, created_by, \
-                     created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                    "INSERT INTO token (id, profile_id, name, role, digest, bound, hint, created_by, \
+                     created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 )
                 .bind(token.id.to_string())
                 .bind(&*profile)
                 .bind(&token.name)
                 .bind(token.role.as_str())
                 .bind(&new.digest[..])
+                .bind(&new.bound[..])
                 .bind(&token.hint)
                 .bind(&token.created_by)
                 .bind(token.created_at.as_millis())

@@ -41,7 +41,7 @@ pub enum RootKeyError {
     /// There is no such file.
     #[error(
         "there is no root key at {path}; put back the file that the store was made with, or name \
-         its place with --root-key or its content in RUNNER_ROOT_KEY"
+         its place with --root-key or in RUNNER_ROOT_KEY"
     )]
     Missing {
         /// Where it was looked for.

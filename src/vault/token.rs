@@ -96,6 +96,7 @@ pub(super) struct HostKeys {
     token: Hmac<Sha256>,
     run_token: Hmac<Sha256>,
     link: Hmac<Sha256>,
+    owner: Hmac<Sha256>,
 }
 
 impl HostKeys {
@@ -105,6 +106,7 @@ impl HostKeys {
             token: mac(b"runner/token/v1"),
             run_token: mac(b"runner/run-token/v1"),
             link: mac(b"runner/link/v1"),
+            owner: mac(b"runner/token-owner/v1"),
         }
     }
 }
@@ -153,6 +155,17 @@ impl Vault {
         let run = Id::from_bytes(id);
         let right: bool = self.run_token(run).as_bytes().ct_eq(text.as_bytes()).into();
         right.then_some(run)
+    }
+
+    /// The signature under a statement of whose token a digest is, kept beside it in the store:
+    /// who writes rows there cannot make a token speak for somebody else.
+    pub fn sign_owner(&self, statement: &[u8]) -> [u8; 32] {
+        mac(&self.host.owner, statement)
+    }
+
+    /// Whether `signature` is that of [`Vault::sign_owner`]; compared in constant time.
+    pub fn verify_owner(&self, statement: &[u8], signature: &[u8]) -> bool {
+        self.sign_owner(statement).ct_eq(signature).into()
     }
 
     /// The signature of a download link.

@@ -78,7 +78,7 @@ async fn what_is_no_module_is_refused_with_what_was_found_and_what_to_do() {
         ("a native program", b"\x7fELF\x02\x01\x01", &["native Linux program", "wasm32-wasip1"]),
         ("cut off", &whole[..whole.len() - 100], &["cut off"]),
         ("cut in its header", &whole[..6], &["cut off"]),
-        ("damaged", &damaged, &["not valid"]),
+        ("damaged", &damaged, &["does not compile"]),
         ("no entry", &library, &["_start", "\"add\""]),
         ("unknown imports", &unknown, &["`env::fetch_url`", "`env::sleep`", "build for WASI"]),
         ("built for browsers", &browser, &["`wbg::x`", "wasm-bindgen"]),

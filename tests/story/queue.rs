@@ -126,9 +126,17 @@ impl Client {
 
     /// The runs in a state.
     fn runs(&self, state: &str) -> Vec<Value> {
-        let path = format!("/runs?amount=1000&filter[state]={state}");
-        let runs = self.ask("GET", &path, &Value::Null).expect("the server answers");
-        runs.as_array().expect("a list").clone()
+        let mut all = Vec::new();
+        for page in 1.. {
+            let path = format!("/runs?page={page}&amount=100&filter[state]={state}");
+            let runs = self.ask("GET", &path, &Value::Null).expect("the server answers");
+            let runs = runs.as_array().expect("a list");
+            all.extend(runs.iter().cloned());
+            if runs.len() < 100 {
+                break;
+            }
+        }
+        all
     }
 }
 

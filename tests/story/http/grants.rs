@@ -78,17 +78,19 @@ const OPEN: &[(Method, &str)] = &[
 ];
 
 /// Operations whose bodies may set tags, but not when an analysis sends them.
-const TAGGING: &[(Method, &str)] = &[
-    (Method::POST, "/analysis"),
-    (Method::PUT, "/analysis/{id}"),
-    (Method::PUT, "/secrets/{id}"),
-];
+const TAGGING: &[(Method, &str)] =
+    &[(Method::POST, "/analysis"), (Method::PUT, "/analysis/{id}"), (Method::PUT, "/secrets/{id}")];
 
 /// A body that is in order for an analysis: it sets no tags that policies select by.
 fn body(world: &World, method: &Method, template: &str) -> Value {
     let mut body = world.body(method, template).unwrap_or(Value::Null);
     if TAGGING.contains(&(method.clone(), template)) {
         body.as_object_mut().expect("an object").remove("tags");
+    }
+    if (method, template) == (&Method::PUT, "/analysis/{id}") {
+        for reserved in ["active", "limits"] {
+            body.as_object_mut().expect("an object").remove(reserved);
+        }
     }
     body
 }
@@ -109,6 +111,14 @@ async fn no_policy_lets_an_analysis_set_the_tags_that_policies_select_by() {
         assert_eq!(code, "denied", "{method} {template}");
         assert!(message.contains("administrator"), "{method} {template}: {message}");
     }
+    // Nor does it switch itself on again, or raise its own limits.
+    let path = format!("/analysis/{}", mighty.id);
+    for change in [json!({"active": true}), json!({"limits": {"wall_time_ms": 1}})] {
+        let answer = world.api.call_as(&mighty.token, Method::PUT, &path, change).await;
+        assert_eq!(answer.refused(401).0, "denied");
+    }
+    let renamed = json!({"name": "mightier"});
+    world.api.call_as(&mighty.token, Method::PUT, &path, renamed).await.ok();
 }
 
 #[test]

@@ -25,6 +25,8 @@ CREATE TABLE token (
     name       TEXT   NOT NULL,
     role       TEXT   NOT NULL,
     digest     BLOB   NOT NULL UNIQUE,
+    -- Signs whose token it is; see TokenOwner.
+    bound      BLOB   NOT NULL,
     hint       TEXT   NOT NULL,
     created_by TEXT   NOT NULL,
     created_at BIGINT NOT NULL,
@@ -91,6 +93,7 @@ CREATE TABLE analysis (
     limits       TEXT    NOT NULL,
     version      BIGINT,
     token_digest BLOB    NOT NULL UNIQUE,
+    token_bound  BLOB    NOT NULL,
     token_hint   TEXT    NOT NULL,
     -- All variables in one envelope; NULL when there are none.
     variables    BLOB,
