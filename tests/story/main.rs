@@ -7,6 +7,7 @@ mod cli;
 mod compilation;
 mod docs;
 mod exec;
+mod forgery;
 mod guests;
 mod harness;
 mod hostile;
