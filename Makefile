@@ -17,7 +17,7 @@ samples: ## Build the sample analyses into target/analyses
 	@sample-analyses/build
 
 bench: samples ## Print the four ratios of docs/speed.md
-	cargo bench --locked
+	cargo bench --locked --profile dev --config benches/profile.toml
 
 lint: ## Check format, lints and documentation
 	cargo fmt --check

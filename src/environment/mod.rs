@@ -8,9 +8,10 @@ mod overlay;
 pub mod redactor;
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use crate::id::Id;
 
@@ -37,7 +38,47 @@ pub enum Origin {
     System,
 }
 
-/// One key with where its value lies in the environment's buffer.
+/// Text that only grows, and is wiped when it is let go.
+///
+/// `Zeroizing<String>` wipes one byte at a time, which costs more than all else an environment
+/// needs; this wipes as fast as memory can be written.
+struct Text(String);
+
+impl Text {
+    fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    /// Appends `part`, and answers where it stands.
+    fn push(&mut self, part: &str) -> Range<usize> {
+        let start = self.0.len();
+        if start + part.len() > self.0.capacity() {
+            // Growing by reallocation would leave an unwiped copy behind, so move by hand.
+            let mut larger = Self::with_capacity((start + part.len()).max(start * 2));
+            larger.0.push_str(&self.0);
+            *self = larger;
+        }
+        self.0.push_str(part);
+        start..self.0.len()
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        // Nothing was ever taken away, so what lies behind the end was never written.
+        self.0.as_mut_str().zeroize();
+    }
+}
+
+/// Where one key and its value stand.
 struct Entry {
     key: Range<usize>,
     value: Range<usize>,
@@ -46,11 +87,40 @@ struct Entry {
 
 /// The ordered, unique entries of one run.
 ///
-/// All text stands in one buffer that is wiped when the environment is dropped. It cannot be
+/// All values stand in one buffer that is wiped when the environment is dropped. It cannot be
 /// cloned, printed or serialised.
 pub struct Environment {
-    text: Zeroizing<String>,
+    values: Text,
+    layout: Arc<Layout>,
+}
+
+/// What is known about an environment without its values: keys, origins, and where values stand.
+pub struct Layout {
+    keys: String,
+    /// In the order of their keys.
     entries: Vec<Entry>,
+    /// The length of all values, in bytes.
+    length: usize,
+}
+
+impl Layout {
+    /// The environment that this is the layout of, with these as its
+    /// [values](Environment::values).
+    ///
+    /// # Panics
+    ///
+    /// If `values` has another length: a mistake of the caller, after which no run may go on with
+    /// wrong values.
+    pub fn with(self: &Arc<Self>, values: &str) -> Environment {
+        assert_eq!(values.len(), self.length, "these are values of another environment");
+        let mut copy = Text::with_capacity(values.len());
+        copy.push(values);
+        Environment { values: copy, layout: Arc::clone(self) }
+    }
+
+    fn key(&self, entry: &Entry) -> &str {
+        &self.keys[entry.key.clone()]
+    }
 }
 
 /// One entry, borrowed.
@@ -67,26 +137,52 @@ pub struct EntryRef<'a> {
 impl Environment {
     /// The entries, in the order of their keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = EntryRef<'_>> {
-        self.entries.iter().map(|entry| EntryRef {
-            key: &self.text[entry.key.clone()],
-            value: &self.text[entry.value.clone()],
-            origin: &entry.origin,
-        })
+        self.layout.entries.iter().map(|entry| self.entry(entry))
     }
 
     /// The entry of `key`.
     pub fn get(&self, key: &str) -> Option<EntryRef<'_>> {
-        self.iter().find(|entry| entry.key == key)
+        self.find(key).map(|entry| self.entry(entry))
+    }
+
+    /// Gives the entry of `key` another value, which must be as long as the one it has; answers
+    /// whether it was.
+    pub fn replace(&mut self, key: &str, value: &str) -> bool {
+        let place = self.find(key).map(|entry| entry.value.clone());
+        let Some(place) = place.filter(|place| place.len() == value.len()) else { return false };
+        self.values.0.replace_range(place, value);
+        true
+    }
+
+    /// All values in one text. With the layout it makes the environment again.
+    pub fn values(&self) -> &str {
+        &self.values
+    }
+
+    /// What is known without the values.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn entry<'a>(&'a self, entry: &'a Entry) -> EntryRef<'a> {
+        let Entry { value, origin, .. } = entry;
+        EntryRef { key: self.layout.key(entry), value: &self.values[value.clone()], origin }
+    }
+
+    fn find(&self, key: &str) -> Option<&Entry> {
+        let Layout { entries, .. } = &*self.layout;
+        let found = entries.binary_search_by(|entry| self.layout.key(entry).cmp(key));
+        found.ok().map(|index| &entries[index])
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.layout.entries.len()
     }
 
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.layout.entries.is_empty()
     }
 }
 

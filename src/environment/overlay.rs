@@ -1,10 +1,8 @@
 //! Laying variables over secrets, and system entries over both.
 
-use std::ops::Range;
+use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use super::{Entry, Environment, Origin};
+use super::{Entry, Environment, Layout, Origin, Text};
 
 /// The most keys one environment may hold.
 pub const MAX_KEYS: usize = 1_000;
@@ -25,61 +23,60 @@ pub struct TooLarge {
     pub bytes: usize,
 }
 
+impl TooLarge {
+    /// Whether so much is allowed.
+    pub fn check(keys: usize, bytes: usize) -> Result<(), Self> {
+        if keys > MAX_KEYS || bytes > MAX_BYTES { Err(Self { keys, bytes }) } else { Ok(()) }
+    }
+}
+
 /// Collects layers from the weakest to the strongest, then settles them.
 ///
 /// Add secrets, then variables, then system entries: a later entry of the same key wins.
 pub struct Overlay {
-    text: Zeroizing<String>,
+    keys: String,
+    values: Text,
     entries: Vec<Entry>,
 }
 
 impl Overlay {
-    /// An empty overlay whose buffer holds `bytes` of text before it grows.
+    /// An empty overlay that takes so many `keys`, and values of so many `bytes`, before it grows.
     pub fn with_capacity(keys: usize, bytes: usize) -> Self {
-        Self {
-            text: Zeroizing::new(String::with_capacity(bytes)),
-            entries: Vec::with_capacity(keys),
+        let entries = Vec::with_capacity(keys);
+        Self { keys: String::new(), values: Text::with_capacity(bytes), entries }
+    }
+
+    /// The entries of `weaker`, to add stronger ones to.
+    pub fn over(weaker: &Environment) -> Self {
+        let mut overlay = Self::with_capacity(weaker.len(), 2 * weaker.values.len());
+        for entry in weaker.iter() {
+            overlay.add(entry.key, entry.value, entry.origin.clone());
         }
+        overlay
     }
 
     /// Adds an entry that beats every earlier one of the same key.
     pub fn add(&mut self, key: &str, value: &str, origin: Origin) {
-        self.reserve(key.len() + value.len());
-        let key = push(&mut self.text, key);
-        let value = push(&mut self.text, value);
+        let start = self.keys.len();
+        self.keys.push_str(key);
+        let (key, value) = (start..self.keys.len(), self.values.push(value));
         self.entries.push(Entry { key, value, origin });
-    }
-
-    /// Growing by reallocation would leave an unwiped copy behind, so move by hand.
-    fn reserve(&mut self, more: usize) {
-        let needed = self.text.len() + more;
-        if needed > self.text.capacity() {
-            let mut larger = Zeroizing::new(String::with_capacity(needed.max(self.text.len() * 2)));
-            larger.push_str(&self.text);
-            self.text = larger;
-        }
     }
 
     /// The environment, one entry per key, sorted by key.
     pub fn settle(self) -> Result<Environment, TooLarge> {
-        let Self { text, mut entries } = self;
+        let Self { keys, values, mut entries } = self;
+        let key = |entry: &Entry| &keys[entry.key.clone()];
         // Stable, so that of equal keys the strongest comes last.
-        entries.sort_by(|a, b| text[a.key.clone()].cmp(&text[b.key.clone()]));
+        entries.sort_by(|a, b| key(a).cmp(key(b)));
         entries.reverse();
-        entries.dedup_by(|weaker, stronger| text[weaker.key.clone()] == text[stronger.key.clone()]);
+        entries.dedup_by(|weaker, stronger| key(weaker) == key(stronger));
         entries.reverse();
         let bytes = entries.iter().map(|entry| entry.key.len() + entry.value.len()).sum();
-        if entries.len() > MAX_KEYS || bytes > MAX_BYTES {
-            return Err(TooLarge { keys: entries.len(), bytes });
-        }
-        Ok(Environment { text, entries })
+        TooLarge::check(entries.len(), bytes)?;
+        let layout = Layout { keys, entries, length: values.len() };
+        Ok(Environment { values, layout: Arc::new(layout) })
     }
-}
-
-fn push(text: &mut String, part: &str) -> Range<usize> {
-    let start = text.len();
-    text.push_str(part);
-    start..text.len()
 }
 
 #[cfg(test)]

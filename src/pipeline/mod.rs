@@ -6,6 +6,7 @@
 
 mod explain;
 mod open;
+mod prepared;
 mod request;
 mod snapshot;
 mod upload;
@@ -25,11 +26,11 @@ use crate::id::Id;
 use crate::run::{Line, State};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Store, Tenant};
-use crate::vault::{Part, PartCipher, Scratch, Vault};
+use crate::vault::{Part, PartCipher, Vault};
 
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, RequestError};
-pub use snapshot::{Snapshot, Source};
+pub use snapshot::Snapshot;
 pub use upload::{UploadError, Uploaded};
 pub use watch::Watch;
 pub use worker::Worker;
@@ -115,32 +116,11 @@ impl Runner {
 
     /// Builds the environment: granted secrets, variables over them, system entries over both.
     fn environment(&self, job: &Job) -> Result<Environment, Fault> {
-        let snapshot = &*job.snapshot;
-        if let Some(fault) = &snapshot.fault {
-            return Err(fault.clone());
+        let stored = job.snapshot.open(job.run, job.attempt)?;
+        if job.variables.is_empty() {
+            return Ok(stored);
         }
-        let mut scratch = Scratch::with_capacity(snapshot.plaintext_bytes());
-        let variables = snapshot.open_variables(&mut scratch)?;
-        let run = job.run.to_string();
-        let attempt = job.attempt.to_string();
-        let mut overlay = Overlay::with_capacity(
-            snapshot.entries.len() + job.variables.len(),
-            snapshot.environment_bytes() + job.variables.iter().map(variable_bytes).sum::<usize>(),
-        );
-        for entry in &snapshot.entries {
-            let value = match &entry.source {
-                Source::Secret(sealed) => {
-                    let range = sealed.open(&mut scratch, &entry.key, &entry.origin)?;
-                    overlay.add(&entry.key, scratch.text(&range), entry.origin.clone());
-                    continue;
-                }
-                Source::Variable(range) => scratch.text(&variables.of(range)),
-                Source::AnalysisId(text) => text,
-                Source::RunId => &run,
-                Source::Attempt => &attempt,
-            };
-            overlay.add(&entry.key, value, entry.origin.clone());
-        }
+        let mut overlay = Overlay::over(&stored);
         for Variable { key, value, .. } in &job.variables {
             overlay.add(key, value, Origin::Variable);
         }
@@ -237,10 +217,6 @@ impl Runner {
     pub fn watch(&self) -> &Watch {
         &self.watch
     }
-}
-
-fn variable_bytes(variable: &Variable) -> usize {
-    variable.key.len() + variable.value.len()
 }
 
 /// The scope as JSON text; no stored scope stands for `[]`.

@@ -194,7 +194,7 @@ fn request(snapshot: &Snapshot, module: Digest, version: Option<u32>, cause: Cau
 /// The record of an environment in which `own` variables beat what the snapshot planned.
 fn overridden(snapshot: &Snapshot, own: &[String]) -> Arc<str> {
     use crate::environment::Origin;
-    let planned = snapshot.entries.iter().map(|entry| (entry.key.as_str(), &entry.origin));
+    let planned = snapshot.entries.iter().map(|(key, origin)| (key.as_str(), origin));
     let mut entries: std::collections::BTreeMap<&str, &Origin> = planned.collect();
     entries.extend(own.iter().map(|key| (key.as_str(), &Origin::Variable)));
     let records: Vec<_> =

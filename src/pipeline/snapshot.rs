@@ -5,54 +5,24 @@
 //! loaded anew. Loading asks the store's indexes, so its cost follows what concerns the analysis.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashlink::LruCache;
+use zeroize::Zeroizing;
 
-use crate::analysis::{Analysis, Digest, decode_variables};
+use super::prepared::{ANALYSIS_ID, ATTEMPT, Planned, Prepared, RUN_ID, Source};
+use crate::analysis::{Analysis, Digest, EncodedVariable, decode_variables};
 use crate::clock::Timestamp;
-use crate::environment::Origin;
+use crate::environment::{Environment, Origin};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType, Rules, Subject};
 use crate::run::{EntryOrigin, EnvironmentEntry};
 use crate::store::{self, StoredAnalysis, StoredSecret, Tenant, View};
-use crate::vault::{Part, Scratch, SealedValue, Vault};
+use crate::vault::{Part, Vault};
 
 /// How many snapshots are kept.
 const CAPACITY: usize = 4_096;
-
-/// The system entries of every run, in the order of their keys.
-const ANALYSIS_ID: &str = "_analysis_id";
-const ATTEMPT: &str = "_attempt";
-const RUN_ID: &str = "_run_id";
-
-/// Where the value of an entry will come from.
-pub enum Source {
-    /// A granted secret.
-    Secret(GrantedSecret),
-    /// A stretch of the opened variables.
-    Variable(Range<usize>),
-    /// The id of the analysis, as text.
-    AnalysisId(String),
-    /// The id of the run.
-    RunId,
-    /// The number of the attempt.
-    Attempt,
-}
-
-/// A granted secret, ready to be opened if its stored form is sound.
-pub struct GrantedSecret {
-    sealed: Option<SealedValue>,
-}
-
-/// One entry of the environments to come.
-pub(super) struct PlannedEntry {
-    pub(super) key: String,
-    pub(super) source: Source,
-    pub(super) origin: Origin,
-}
 
 /// What one generation's policies, secrets and variables mean for one analysis.
 pub struct Snapshot {
@@ -66,50 +36,14 @@ pub struct Snapshot {
     pub rules: Rules,
     /// False when there is no such analysis any more.
     pub(super) exists: bool,
-    /// Why no run may start, if so.
-    pub(super) fault: Option<Fault>,
-    /// One per key, sorted by key: the overlay is settled here, once.
-    pub(super) entries: Vec<PlannedEntry>,
-    variables: Option<SealedValue>,
+    /// The keys of its runs' environment with the origins of their values, sorted.
+    pub(super) entries: Vec<(String, Origin)>,
+    /// The environment, or why no run may start.
+    prepared: Result<Prepared, Fault>,
     /// What an attempt records about its environment.
     pub(super) environment: Arc<str>,
     /// The granted keys for the audit, if there are any.
     pub(super) grants: Option<String>,
-}
-
-/// Variables in a scratch buffer.
-pub(super) struct OpenVariables {
-    start: usize,
-}
-
-impl GrantedSecret {
-    /// Opens the value. A secret that does not open fails the run; it is never left out.
-    pub(super) fn open(
-        &self,
-        scratch: &mut Scratch,
-        key: &str,
-        origin: &Origin,
-    ) -> Result<Range<usize>, Fault> {
-        let opened = self.sealed.as_ref().and_then(|sealed| sealed.open(scratch).ok());
-        opened.ok_or_else(|| {
-            let version = match origin {
-                Origin::Secret { version, .. } => *version,
-                Origin::Variable | Origin::System => 0,
-            };
-            let message = format!(
-                "the secret {key} (version {version}) does not open: its row, its tags or its key \
-                 was changed outside of the runner; set its value and its tags again"
-            );
-            Fault::new(FaultCode::SecretUnreadable, message)
-        })
-    }
-}
-
-impl OpenVariables {
-    /// Where a variable's stretch stands in the scratch buffer.
-    pub(super) fn of(&self, range: &Range<usize>) -> Range<usize> {
-        self.start + range.start..self.start + range.end
-    }
 }
 
 impl Snapshot {
@@ -135,32 +69,37 @@ impl Snapshot {
                 permission: rule.permission,
             };
             let sealed = vault.load_secret(&secret.binding(profile), sealed).ok();
-            let source = Source::Secret(GrantedSecret { sealed });
-            entries.insert(secret.key.clone(), (source, origin));
+            entries.insert(secret.key.clone(), (Source::Secret(sealed), origin));
         }
-        let mut fault = None;
-        let mut variables = None;
-        if let Some(sealed) = &stored.variables {
-            match plan_variables(vault, profile, analysis.id, sealed) {
-                Ok((planned, sealed)) => {
-                    variables = Some(sealed);
-                    entries.extend(planned);
-                }
-                Err(unreadable) => fault = Some(unreadable),
+        // Wiped at the end of this function.
+        let variables = match &stored.variables {
+            Some(sealed) => open_variables(vault, profile, analysis.id, sealed),
+            None => Ok(Zeroizing::default()),
+        };
+        let planned = variables.and_then(|text| match decode_variables(&text) {
+            Some(decoded) => {
+                let plan = |variable: EncodedVariable<'_>| {
+                    let source = Source::Variable(variable.value);
+                    (variable.key.to_owned(), (source, Origin::Variable))
+                };
+                entries.extend(decoded.into_iter().map(plan));
+                Ok(text)
             }
-        }
+            None => Err(unreadable_variables()),
+        });
         let system = [
-            (ANALYSIS_ID, Source::AnalysisId(analysis.id.to_string())),
-            (ATTEMPT, Source::Attempt),
-            (RUN_ID, Source::RunId),
+            (ANALYSIS_ID, Source::Known(analysis.id.to_string())),
+            (ATTEMPT, Source::ATTEMPT),
+            (RUN_ID, Source::RUN_ID),
         ];
         entries.extend(system.map(|(key, source)| (key.to_owned(), (source, Origin::System))));
-        if !analysis.active {
-            let message = "the analysis is switched off; switch it on to run it";
-            fault = Some(Fault::new(FaultCode::Inactive, message));
-        }
-        let plan = |(key, (source, origin))| PlannedEntry { key, source, origin };
-        let entries: Vec<_> = entries.into_iter().map(plan).collect();
+        let entries = entries.into_iter().map(|(key, (source, origin))| (key, source, origin));
+        let entries: Vec<Planned> = entries.collect();
+        let prepared = match analysis.active {
+            true => planned.and_then(|variables| Prepared::new(&entries, &variables)),
+            false => Err(inactive("the analysis is switched off; switch it on to run it")),
+        };
+        let entries: Vec<_> = entries.into_iter().map(|(key, _, origin)| (key, origin)).collect();
         let (environment, grants) = record(&entries);
         let module = stored.module;
         Self {
@@ -169,9 +108,8 @@ impl Snapshot {
             module,
             rules,
             exists: true,
-            fault,
             entries,
-            variables,
+            prepared,
             environment,
             grants,
         }
@@ -180,52 +118,33 @@ impl Snapshot {
     /// The snapshot of an analysis some of whose rows cannot be read: its runs fail and say so.
     fn damaged(mut self, detail: &str) -> Self {
         let message = format!("{detail}: the row was changed outside of the runner");
-        self.fault = Some(Fault::new(FaultCode::SecretUnreadable, message));
+        self.prepared = Err(Fault::new(FaultCode::SecretUnreadable, message));
         self
     }
 
-    /// Opens all variables into the scratch buffer.
-    pub(super) fn open_variables(&self, scratch: &mut Scratch) -> Result<OpenVariables, Fault> {
-        let Some(sealed) = &self.variables else { return Ok(OpenVariables { start: 0 }) };
-        let range = sealed.open(scratch).map_err(|_| unreadable_variables())?;
-        Ok(OpenVariables { start: range.start })
-    }
-
-    /// The bytes of plaintext that opening everything yields.
-    pub(super) fn plaintext_bytes(&self) -> usize {
-        let secrets = self.entries.iter().map(|entry| match &entry.source {
-            Source::Secret(secret) => secret.sealed.as_ref().map_or(0, SealedValue::len),
-            _ => 0,
-        });
-        secrets.sum::<usize>() + self.variables.as_ref().map_or(0, SealedValue::len)
-    }
-
-    /// A size that all keys and values fit in.
-    pub(super) fn environment_bytes(&self) -> usize {
-        const SYSTEM_VALUES: usize = 64;
-        let keys: usize = self.entries.iter().map(|entry| entry.key.len()).sum();
-        keys + self.plaintext_bytes() + SYSTEM_VALUES
+    /// Opens the environment for one attempt, if runs may start.
+    pub(super) fn open(&self, run: Id, attempt: u32) -> Result<Environment, Fault> {
+        self.prepared.as_ref().map_err(Fault::clone)?.open(run, attempt)
     }
 }
 
-type Planned = (String, (Source, Origin));
-
-fn plan_variables(
+fn open_variables(
     vault: &Vault,
     profile: Id,
     analysis: Id,
     sealed: &[u8],
-) -> Result<(Vec<Planned>, SealedValue), Fault> {
-    let cipher = vault.variable_cipher(profile, analysis).map_err(|_| unreadable_variables())?;
-    let part = Part::Variables { analysis };
-    let sealed = cipher.load(&part, sealed).map_err(|_| unreadable_variables())?;
-    let mut scratch = Scratch::with_capacity(sealed.len());
-    let range = sealed.open(&mut scratch).map_err(|_| unreadable_variables())?;
-    let decoded = decode_variables(scratch.text(&range)).ok_or_else(unreadable_variables)?;
-    let plan = |variable: crate::analysis::EncodedVariable<'_>| {
-        (variable.key.to_owned(), (Source::Variable(variable.value), Origin::Variable))
-    };
-    Ok((decoded.into_iter().map(plan).collect(), sealed))
+) -> Result<Zeroizing<String>, Fault> {
+    let opened = vault.open(profile, &Part::Variables { analysis }, sealed);
+    let mut opened = opened.map_err(|_| unreadable_variables())?;
+    let text = String::from_utf8(std::mem::take(&mut *opened));
+    text.map(Zeroizing::new).map_err(|error| {
+        let _wiped = Zeroizing::new(error.into_bytes());
+        unreadable_variables()
+    })
+}
+
+fn inactive(message: &str) -> Fault {
+    Fault::new(FaultCode::Inactive, message)
 }
 
 fn unreadable_variables() -> Fault {
@@ -235,11 +154,11 @@ fn unreadable_variables() -> Fault {
 }
 
 /// The environment as an attempt records it, and the granted part of it for the audit.
-fn record(entries: &[PlannedEntry]) -> (Arc<str>, Option<String>) {
+fn record(entries: &[(String, Origin)]) -> (Arc<str>, Option<String>) {
     // Keys, ids and numbers: writing them as JSON cannot fail.
     let json = |records: &[EnvironmentEntry]| serde_json::to_string(records).unwrap_or_default();
     let mut records: Vec<_> =
-        entries.iter().map(|entry| EnvironmentEntry::new(&entry.key, &entry.origin)).collect();
+        entries.iter().map(|(key, origin)| EnvironmentEntry::new(key, origin)).collect();
     let environment = json(&records).into();
     records.retain(|record| record.origin == EntryOrigin::Secret);
     (environment, (!records.is_empty()).then(|| json(&records)))
@@ -321,7 +240,6 @@ fn gone(generation: u64, id: Id, profile: Id, vault: &Vault) -> Snapshot {
     let rules = Rules::compile(subject, &[]);
     let mut snapshot = Snapshot::new(generation, stored, rules, &[], profile, vault);
     snapshot.exists = false;
-    let message = "the analysis was deleted before the run started";
-    snapshot.fault = Some(Fault::new(FaultCode::Inactive, message));
+    snapshot.prepared = Err(inactive("the analysis was deleted before the run started"));
     snapshot
 }

@@ -144,6 +144,12 @@ impl Runner {
         }
     }
 
+    /// What a claim decides about a due run: nothing where the decision in memory is not of the
+    /// run's generation.
+    pub fn decide(&self, due: &Due) -> Option<(Arc<Snapshot>, Grant)> {
+        decide(&self.snapshots, &self.settings.sandbox.caps, due)
+    }
+
     /// Waits until a run is queued or due, or for a while.
     async fn idle(&self) {
         let until_due = match self.host().next_due().await {

@@ -147,9 +147,8 @@ pub(super) async fn targeting(
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(IDS_PER_STATEMENT) {
         let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
-        query.push(" WHERE active = TRUE AND profile_id = ").push_bind(profile);
-        query.push(" AND id IN (");
-        tags::push_ids(&mut query, ids);
+        query.push(" WHERE active = TRUE AND ");
+        tags::push_owned_ids(&mut query, profile, ids);
         found.extend(read(connection, query).await?);
     }
     Ok(found)

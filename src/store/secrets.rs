@@ -166,8 +166,8 @@ pub(super) async fn by_id(
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(IDS_PER_STATEMENT) {
         let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
-        query.push(" WHERE profile_id = ").push_bind(profile).push(" AND id IN (");
-        tags::push_ids(&mut query, ids);
+        query.push(" WHERE ");
+        tags::push_owned_ids(&mut query, profile, ids);
         found.extend(read(connection, query).await?);
     }
     Ok(found)

@@ -64,8 +64,17 @@ pub(super) async fn of(
     found.into_iter().map(checked).collect()
 }
 
+/// Adds the condition that a row belongs to `profile` and has one of these ids.
+///
+/// The profile is compared as an expression, because SQLite has no statistics and would rather
+/// read all rows of the profile through its index than look up a handful of ids.
+pub(super) fn push_owned_ids(query: &mut QueryBuilder<Dialect>, profile: &str, ids: &[Id]) {
+    query.push("profile_id || '' = ").push_bind(profile.to_owned()).push(" AND id IN (");
+    push_ids(query, ids);
+}
+
 /// Adds `id, id, …)` to a statement that ends in `IN (`.
-pub(super) fn push_ids(query: &mut QueryBuilder<Dialect>, ids: &[Id]) {
+fn push_ids(query: &mut QueryBuilder<Dialect>, ids: &[Id]) {
     let mut list = query.separated(", ");
     for id in ids {
         list.push_bind(id.to_string());

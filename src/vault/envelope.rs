@@ -125,6 +125,11 @@ impl AssociatedData {
             .field(profile.as_bytes())
     }
 
+    /// No fields: for what is bound to nothing but its key.
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// The fields of one wrapped key; see [`keyring`](super::keyring).
     pub(super) fn of_wrapped_key(root: &str, key: Id, kind: &str, profile: Option<Id>) -> Self {
         let aad = Self(Vec::with_capacity(128))
@@ -162,6 +167,13 @@ impl Cipher {
     pub(super) fn derive(prk: &Hkdf<Sha256>, info: &[&[u8]]) -> Self {
         let mut key = Zeroizing::new([0; KEY_LENGTH]);
         expand(prk, info, &mut key[..]);
+        Self(AesGcm::new((&*key).into()))
+    }
+
+    /// A cipher under a random key.
+    pub(super) fn random() -> Self {
+        let mut key = Zeroizing::new([0; KEY_LENGTH]);
+        fill_random(&mut key[..]);
         Self(AesGcm::new((&*key).into()))
     }
 

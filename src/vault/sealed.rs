@@ -8,8 +8,9 @@ use super::{Error, Scratch, opaque};
 
 /// One envelope with its cipher and all that it is bound to. It holds no plaintext.
 ///
-/// Made by [`Vault::load_secret`](super::Vault::load_secret) and
-/// [`PartCipher::load`](super::PartCipher::load); may be kept and opened any number of times.
+/// Made by [`Vault::load_secret`](super::Vault::load_secret),
+/// [`PartCipher::load`](super::PartCipher::load) and [`SealedValue::in_memory`]; may be kept and
+/// opened any number of times.
 pub struct SealedValue {
     cipher: Arc<Cipher>,
     aad: AssociatedData,
@@ -25,6 +26,14 @@ impl SealedValue {
     pub(super) fn new(cipher: Arc<Cipher>, aad: AssociatedData, envelope: &Envelope<'_>) -> Self {
         let sealed = envelope.sealed.to_bytes();
         Self { cipher, aad, sealed, length: envelope.sealed.len() }
+    }
+
+    /// Seals `text` under a random key that this value alone holds, for text that shall lie in
+    /// memory no longer than it is used, and is used again and again.
+    pub fn in_memory(text: &str) -> Result<Self, Error> {
+        let (cipher, aad) = (Cipher::random(), AssociatedData::none());
+        let sealed = cipher.seal(&[], &aad, text.as_bytes())?.into();
+        Ok(Self { cipher: Arc::new(cipher), aad, sealed, length: text.len() })
     }
 
     /// The plaintext's length in bytes, which the envelope shows without being opened.

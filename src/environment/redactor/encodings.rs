@@ -41,9 +41,10 @@ pub(super) enum Verdict {
 }
 
 /// A spelling in which each unit of the value has a fixed place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Form {
     /// The bytes themselves.
+    #[default]
     Raw,
     /// Two hexadecimal digits a byte, in either case, even mixed.
     Hex,

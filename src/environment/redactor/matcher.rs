@@ -323,7 +323,7 @@ impl Matcher {
                 continue;
             }
             let mut start: Option<usize> = None;
-            for (value, form) in patterns.stubs().candidates(fingerprint(&bytes[at..])) {
+            for (value, form) in patterns.begun_by(&bytes[at..]) {
                 let value = patterns.value(value);
                 if form.resume(value, bytes, at, &mut 0, false) == Verdict::Live {
                     let origin = form.origin(value, bytes, at);

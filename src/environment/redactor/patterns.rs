@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use memchr::memchr2;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
 use super::encodings::{Form, STANDARD, URL_SAFE, sextet_of};
 use crate::environment::{Entry, Environment, Origin};
@@ -18,9 +18,13 @@ pub const MASKED_FROM: usize = 4;
 /// The fewest characters of a value that is masked in its encoded forms too.
 pub const ENCODED_FROM: usize = 6;
 
+/// Up to so many openings are looked through for a stub: the ones of some twenty values. Most runs
+/// have fewer and print little, and a table would cost them more.
+const FEW: usize = 128;
+
 /// A value to mask: a whole secret, or one line of it.
 struct Value {
-    /// Where it stands in the environment's text.
+    /// Where it stands in the environment's values.
     text: Range<usize>,
     /// The entry whose key the mark names.
     entry: u32,
@@ -72,7 +76,7 @@ impl Patterns {
 
     /// The bytes of value `index`.
     pub(super) fn value(&self, index: usize) -> &[u8] {
-        &self.environment.text.as_bytes()[self.values[index].text.clone()]
+        &self.environment.values.as_bytes()[self.values[index].text.clone()]
     }
 
     /// Whether value `index` is masked in its encoded forms too.
@@ -87,7 +91,8 @@ impl Patterns {
 
     /// The key of an entry.
     pub(super) fn key(&self, entry: u32) -> &str {
-        &self.environment.text[self.environment.entries[entry as usize].key.clone()]
+        let layout = &*self.environment.layout;
+        layout.key(&layout.entries[entry as usize])
     }
 
     /// The openings of all forms of all values.
@@ -114,8 +119,18 @@ impl Patterns {
         })
     }
 
+    /// The values and forms that may begin with `stub`, of one to three characters, and others.
+    pub(super) fn begun_by(&self, stub: &[u8]) -> impl Iterator<Item = (usize, Form)> {
+        let table = &self.openings.table;
+        let few = table.links.len() <= FEW;
+        let key = fingerprint(stub);
+        let looked_up = (!few).then(|| self.stubs().candidates(key));
+        let looked_through = few.then(|| table.opened_by(key, stub.len()));
+        looked_up.into_iter().flatten().chain(looked_through.into_iter().flatten())
+    }
+
     /// Openings cut to one, two and three characters.
-    pub(super) fn stubs(&self) -> &Table {
+    fn stubs(&self) -> &Table {
         self.stubs.get_or_init(|| {
             let mut table = Table::with_room_for(3 * Openings::room(&self.values));
             for (index, value) in self.values.iter().enumerate() {
@@ -133,10 +148,10 @@ impl Patterns {
 /// Every secret that is long enough, and every line of one that is, blanks around it left out.
 fn values(environment: &Environment) -> Vec<Value> {
     let secret = |entry: &Entry| matches!(entry.origin, Origin::Secret { .. });
-    let count = environment.entries.iter().filter(|entry| secret(entry)).count();
+    let count = environment.layout.entries.iter().filter(|entry| secret(entry)).count();
     let mut values = Vec::with_capacity(count);
     let mut lines = false;
-    for (entry, granted) in environment.entries.iter().enumerate() {
+    for (entry, granted) in environment.layout.entries.iter().enumerate() {
         if !secret(granted) {
             continue;
         }
@@ -148,7 +163,7 @@ fn values(environment: &Environment) -> Vec<Value> {
                 values.push(Value { text, entry: entry as u32, encoded });
             }
         };
-        let text = &environment.text[granted.value.clone()];
+        let text = &environment.values[granted.value.clone()];
         add(granted.value.start, text);
         if text.trim().len() == text.len() && memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
             continue;
@@ -162,7 +177,7 @@ fn values(environment: &Environment) -> Vec<Value> {
     }
     if lines {
         // A line that stands many times shall not be compared many times.
-        let text = |value: &Value| &environment.text[value.text.clone()];
+        let text = |value: &Value| &environment.values[value.text.clone()];
         values.sort_by(|a, b| text(a).cmp(text(b)));
         values.dedup_by(|later, first| text(later) == text(first));
     }
@@ -171,7 +186,7 @@ fn values(environment: &Environment) -> Vec<Value> {
 
 #[inline]
 fn each_opening(environment: &Environment, value: &Value, mut each: impl FnMut(Form, [u8; 4])) {
-    let bytes = &environment.text.as_bytes()[value.text.clone()];
+    let bytes = &environment.values.as_bytes()[value.text.clone()];
     each(Form::Raw, Form::Raw.opening(bytes, STANDARD));
     if value.encoded {
         for form in Form::ENCODED {
@@ -207,7 +222,7 @@ impl Openings {
             each_opening(environment, value, |form, opening| {
                 table.insert(fingerprint(&opening), index, form);
             });
-            let text = &environment.text.as_bytes()[value.text.clone()];
+            let text = &environment.values.as_bytes()[value.text.clone()];
             for (bytes, byte) in bytes.iter_mut().zip(text) {
                 bytes.add(*byte);
             }
@@ -245,12 +260,12 @@ pub(super) fn fingerprint(characters: &[u8]) -> u32 {
 
 /// Which forms of which values may begin with a fingerprint: a chained hash table.
 pub(super) struct Table {
-    chains: Zeroizing<Vec<Chain>>,
+    chains: Vec<Chain>,
     links: Vec<Link>,
     shift: u32,
 }
 
-#[derive(Clone, Default, Zeroize)]
+#[derive(Clone, Copy, Default)]
 struct Chain {
     /// The fingerprints in the chain, one bit each, so that most misses touch one word.
     filter: u64,
@@ -258,18 +273,31 @@ struct Chain {
     head: u32,
 }
 
+#[derive(Clone, Copy, Default)]
 struct Link {
+    fingerprint: u32,
     value: u32,
     form: Form,
     /// As in [`Chain::head`].
     next: u32,
 }
 
+impl DefaultIsZeroes for Chain {}
+impl DefaultIsZeroes for Link {}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // As slices: vectors are wiped one element at a time, which costs more than the search.
+        self.chains.as_mut_slice().zeroize();
+        self.links.as_mut_slice().zeroize();
+    }
+}
+
 impl Table {
     fn with_room_for(links: usize) -> Self {
         let chains = links.next_power_of_two().clamp(64, 1 << 20);
         Self {
-            chains: Zeroizing::new(vec![Chain::default(); chains]),
+            chains: vec![Chain::default(); chains],
             links: Vec::with_capacity(links),
             shift: 32 - 6 - chains.trailing_zeros(),
         }
@@ -285,8 +313,16 @@ impl Table {
         let (chain, bit) = self.filter().place(fingerprint);
         let chain = &mut self.chains[chain];
         chain.filter |= 1 << bit;
-        self.links.push(Link { value: value as u32, form, next: chain.head });
+        self.links.push(Link { fingerprint, value: value as u32, form, next: chain.head });
         chain.head = self.links.len() as u32;
+    }
+
+    /// The values and forms whose fingerprint begins with the `length` characters of this one.
+    fn opened_by(&self, fingerprint: u32, length: usize) -> impl Iterator<Item = (usize, Form)> {
+        // The first character is in the lowest byte.
+        let others = u32::BITS - 8 * length as u32;
+        let begins = move |link: &&Link| (link.fingerprint ^ fingerprint) << others == 0;
+        self.links.iter().filter(begins).map(|link| (link.value as usize, link.form))
     }
 
     /// The values and forms that may begin with this fingerprint, and others of the same chain.

@@ -1,0 +1,92 @@
+//! A whole run, but for the store, against bare wasmtime on the same component.
+
+use criterion::Criterion;
+use runner::cause::{Cause, CauseKind};
+use runner::clock::Timestamp;
+use runner::id::Id;
+use runner::run::{Run, State};
+use runner::store::Due;
+use tokio::runtime::Runtime;
+
+use super::floor::Floor;
+use super::house::{House, module, tag};
+use super::rounds::{Side, compare, ratio};
+
+/// How many of the 30 entries are secrets; three are the runner's own, the others variables.
+pub const SECRETS: usize = 10;
+const SYSTEM: [&str; 3] = ["_analysis_id", "_attempt", "_run_id"];
+const ENTRIES: usize = 30;
+
+/// The length of secrets and variables, in bytes.
+const VALUE: usize = 64;
+
+/// The tag by which policies know the analysis that is measured.
+pub const MEASURED: &str = "measured";
+
+/// Its secrets: keys and values.
+pub fn secrets() -> impl Iterator<Item = (String, String)> {
+    (0..SECRETS).map(|number| (format!("SECRET_{number:02}"), value("secret", number)))
+}
+
+/// Its variables.
+pub fn variables() -> Vec<(String, String)> {
+    let numbers = 0..ENTRIES - SECRETS - SYSTEM.len();
+    numbers.map(|number| (format!("VARIABLE_{number:02}"), value("variable", number))).collect()
+}
+
+/// A text that looks like a key of some service.
+fn value(kind: &str, number: usize) -> String {
+    let seed = format!("{kind} {number}");
+    let digest = runner::analysis::Digest::of(seed.as_bytes()).to_string();
+    digest.chars().cycle().take(VALUE).collect()
+}
+
+/// Measures, and answers the line to print.
+pub fn measure(criterion: &mut Criterion, runtime: &Runtime) -> String {
+    let guest = module("bench-guest");
+    let house = runtime.block_on(House::open());
+    let team = |number| tag("service", format!("service {number}"));
+    let analysis = runtime.block_on(async {
+        let stored = secrets().enumerate().map(|(number, (key, value))| (key, value, team(number)));
+        house.secrets(stored).await;
+        house.policies((0..SECRETS).map(|number| (tag("name", MEASURED), team(number)))).await;
+        house.analysis(tag("name", MEASURED), &variables(), guest.clone()).await
+    });
+    let snapshot = runtime.block_on(house.snapshot(&analysis));
+
+    let system = SYSTEM.map(|key| (key.to_owned(), "0123456789abcdef01234567".to_owned()));
+    let environment: Vec<_> = secrets().chain(variables()).chain(system).collect();
+    assert_eq!(environment.len(), ENTRIES);
+    let floor = Floor::new(&guest, environment);
+
+    // What a claim reads of the run and its profile. The rules of a generation are evaluated once,
+    // for all its runs; each run's decision looks that up and writes down what it grants.
+    let now = Timestamp::now();
+    let run = Run {
+        id: Id::generate(now),
+        analysis: analysis.id,
+        module: analysis.module,
+        version: Some(1),
+        state: State::Queued,
+        cause: Cause { kind: CauseKind::Api, by: "bench".into() },
+        attempts: 0,
+        created_at: now,
+        started_at: None,
+        finished_at: None,
+    };
+    let due = Due { profile: house.tenant.profile(), generation: snapshot.generation, run };
+    let expected = Some(ENTRIES.to_string());
+    let full = async || {
+        let (snapshot, grant) = house.runner.decide(&due).expect("a decision");
+        assert!(grant.entry.is_some());
+        assert_eq!(house.run(&analysis, snapshot, "[]").await, expected);
+    };
+    let bare = async || assert_eq!(floor.run().await, expected);
+    let sides = (
+        Side { name: "full run", repeat: 50, work: full },
+        Side { name: "bare wasmtime", repeat: 50, work: bare },
+    );
+    let (full, bare) = compare(criterion, runtime, "overhead", 1_000, sides);
+    eprintln!("full run {full:?}, bare wasmtime {bare:?}");
+    format!("overhead ratio: {:.2}", ratio(full, bare))
+}

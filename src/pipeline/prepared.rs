@@ -1,0 +1,117 @@
+//! The environment of one generation, made ready for its runs: opened, settled, and sealed again.
+//!
+//! Owns what is opened when. Each secret is opened once for each generation of policies, in
+//! memory that is wiped at once; what stays are all values as one text, sealed under a random key beside it. So a
+//! run opens one value instead of many, and plaintext still lies in memory only while a run has it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::environment::{Environment, Layout, Origin, Overlay, TooLarge};
+use crate::fault::{Fault, FaultCode};
+use crate::id::Id;
+use crate::vault::{Scratch, SealedValue};
+
+/// The system entries of every run, in the order of their keys.
+pub(super) const ANALYSIS_ID: &str = "_analysis_id";
+pub(super) const ATTEMPT: &str = "_attempt";
+pub(super) const RUN_ID: &str = "_run_id";
+
+/// Where the value of an entry comes from.
+pub(super) enum Source {
+    /// A granted secret, if its stored form is sound.
+    Secret(Option<SealedValue>),
+    /// A stretch of the opened variables.
+    Variable(Range<usize>),
+    /// A text that is known.
+    Known(String),
+    /// What each attempt puts in: as long as this.
+    Own(&'static str),
+}
+
+impl Source {
+    /// The number of the attempt. No run gets so many that it has two digits.
+    pub(super) const ATTEMPT: Self = Self::Own("0");
+    /// The id of the run.
+    pub(super) const RUN_ID: Self = Self::Own("000000000000000000000000");
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Secret(sealed) => sealed.as_ref().map_or(0, SealedValue::len),
+            Self::Variable(range) => range.len(),
+            Self::Known(text) => text.len(),
+            Self::Own(text) => text.len(),
+        }
+    }
+}
+
+/// An entry to come: its key, where its value comes from, and what is recorded about that.
+pub(super) type Planned = (String, Source, Origin);
+
+/// A whole environment, sealed.
+pub(super) struct Prepared {
+    sealed: SealedValue,
+    layout: Arc<Layout>,
+}
+
+impl Prepared {
+    /// Opens everything. A secret that does not open fails all runs; it is never left out.
+    pub(super) fn new(entries: &[Planned], variables: &str) -> Result<Self, Fault> {
+        let bytes = entries.iter().map(|(key, source, _)| key.len() + source.len()).sum();
+        TooLarge::check(entries.len(), bytes).map_err(too_large)?;
+        let mut overlay = Overlay::with_capacity(entries.len(), bytes);
+        let mut scratch = Scratch::default();
+        for (key, source, origin) in entries {
+            let value = match source {
+                Source::Secret(sealed) => {
+                    scratch.clear();
+                    let opened = sealed.as_ref().and_then(|sealed| sealed.open(&mut scratch).ok());
+                    scratch.text(&opened.ok_or_else(|| unreadable(key, origin))?)
+                }
+                Source::Variable(range) => &variables[range.clone()],
+                Source::Known(text) => text,
+                Source::Own(text) => text,
+            };
+            overlay.add(key, value, origin.clone());
+        }
+        let environment = overlay.settle().map_err(too_large)?;
+        let sealed = SealedValue::in_memory(environment.values()).map_err(internal)?;
+        Ok(Self { sealed, layout: Arc::clone(environment.layout()) })
+    }
+
+    /// The environment of one attempt, open.
+    pub(super) fn open(&self, run: Id, attempt: u32) -> Result<Environment, Fault> {
+        let mut scratch = Scratch::with_capacity(self.sealed.len());
+        let range = self.sealed.open(&mut scratch).map_err(internal)?;
+        let mut environment = self.layout.with(scratch.text(&range));
+        let own = [(RUN_ID, run.to_string()), (ATTEMPT, attempt.to_string())];
+        if own.iter().all(|(key, value)| environment.replace(key, value)) {
+            return Ok(environment);
+        }
+        let mut overlay = Overlay::over(&environment);
+        for (key, value) in own {
+            overlay.add(key, &value, Origin::System);
+        }
+        overlay.settle().map_err(too_large)
+    }
+}
+
+fn unreadable(key: &str, origin: &Origin) -> Fault {
+    let version = match origin {
+        Origin::Secret { version, .. } => *version,
+        Origin::Variable | Origin::System => 0,
+    };
+    let message = format!(
+        "the secret {key} (version {version}) does not open: its row, its tags or its key was \
+         changed outside of the runner; set its value and its tags again"
+    );
+    Fault::new(FaultCode::SecretUnreadable, message)
+}
+
+fn too_large(error: TooLarge) -> Fault {
+    Fault::new(FaultCode::EnvironmentLimit, error.to_string())
+}
+
+fn internal(error: crate::vault::Error) -> Fault {
+    Fault::new(FaultCode::Internal, format!("the environment could not be kept sealed: {error}"))
+}
