@@ -34,6 +34,16 @@ impl Id {
         Self(bytes)
     }
 
+    /// The id's text, written into `buffer`.
+    pub fn encode(self, buffer: &mut [u8; 24]) -> &str {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for (pair, byte) in buffer.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        str::from_utf8(buffer).expect("digits are ASCII")
+    }
+
     /// The id's bytes, big-endian time first.
     pub const fn as_bytes(&self) -> &[u8; 12] {
         &self.0
@@ -42,13 +52,7 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 24];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.pad(self.encode(&mut [0; 24]))
     }
 }
 

@@ -104,18 +104,12 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The environment that this is the layout of, with these as its
-    /// [values](Environment::values).
-    ///
-    /// # Panics
-    ///
-    /// If `values` has another length: a mistake of the caller, after which no run may go on with
-    /// wrong values.
-    pub fn with(self: &Arc<Self>, values: &str) -> Environment {
-        assert_eq!(values.len(), self.length, "these are values of another environment");
-        let mut copy = Text::with_capacity(values.len());
-        copy.push(values);
-        Environment { values: copy, layout: Arc::clone(self) }
+    /// The environment that this is the layout of, with these pieces as its
+    /// [values](Environment::values); nothing where they do not have the right length together.
+    pub fn with(self: &Arc<Self>, pieces: &[&str]) -> Option<Environment> {
+        let mut values = Text::with_capacity(self.length);
+        pieces.iter().for_each(|piece| drop(values.push(piece)));
+        (values.len() == self.length).then(|| Environment { values, layout: Arc::clone(self) })
     }
 
     fn key(&self, entry: &Entry) -> &str {
@@ -142,19 +136,13 @@ impl Environment {
 
     /// The entry of `key`.
     pub fn get(&self, key: &str) -> Option<EntryRef<'_>> {
-        self.find(key).map(|entry| self.entry(entry))
+        let Layout { entries, .. } = &*self.layout;
+        let found = entries.binary_search_by(|entry| self.layout.key(entry).cmp(key));
+        found.ok().map(|index| self.entry(&entries[index]))
     }
 
-    /// Gives the entry of `key` another value, which must be as long as the one it has; answers
-    /// whether it was.
-    pub fn replace(&mut self, key: &str, value: &str) -> bool {
-        let place = self.find(key).map(|entry| entry.value.clone());
-        let Some(place) = place.filter(|place| place.len() == value.len()) else { return false };
-        self.values.0.replace_range(place, value);
-        true
-    }
-
-    /// All values in one text. With the layout it makes the environment again.
+    /// All values in one text, in the order in which they were added. With the layout it makes the
+    /// environment again.
     pub fn values(&self) -> &str {
         &self.values
     }
@@ -167,12 +155,6 @@ impl Environment {
     fn entry<'a>(&'a self, entry: &'a Entry) -> EntryRef<'a> {
         let Entry { value, origin, .. } = entry;
         EntryRef { key: self.layout.key(entry), value: &self.values[value.clone()], origin }
-    }
-
-    fn find(&self, key: &str) -> Option<&Entry> {
-        let Layout { entries, .. } = &*self.layout;
-        let found = entries.binary_search_by(|entry| self.layout.key(entry).cmp(key));
-        found.ok().map(|index| &entries[index])
     }
 
     /// How many entries there are.

@@ -63,6 +63,11 @@ impl Overlay {
         self.entries.push(Entry { key, value, origin });
     }
 
+    /// The length of all values so far, in bytes.
+    pub fn value_bytes(&self) -> usize {
+        self.values.len()
+    }
+
     /// The environment, one entry per key, sorted by key.
     pub fn settle(self) -> Result<Environment, TooLarge> {
         let Self { keys, values, mut entries } = self;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::environment::{Environment, Layout, Origin, Overlay, TooLarge};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
+use crate::run::MAX_ATTEMPTS;
 use crate::vault::{Scratch, SealedValue};
 
 /// The system entries of every run, in the order of their keys.
@@ -25,22 +26,22 @@ pub(super) enum Source {
     Variable(Range<usize>),
     /// A text that is known.
     Known(String),
-    /// What each attempt puts in: as long as this.
-    Own(&'static str),
+    /// What each attempt puts in itself: the run's id and its own number.
+    Own,
 }
 
-impl Source {
-    /// The number of the attempt. No run gets so many that it has two digits.
-    pub(super) const ATTEMPT: Self = Self::Own("0");
-    /// The id of the run.
-    pub(super) const RUN_ID: Self = Self::Own("000000000000000000000000");
+/// What stands for the values that each attempt puts in: texts of their lengths.
+const NO_RUN: &str = "000000000000000000000000";
+const NO_ATTEMPT: &str = "0";
+const _: () = assert!(MAX_ATTEMPTS < 10, "the number of an attempt has one digit");
 
+impl Source {
     fn len(&self) -> usize {
         match self {
             Self::Secret(sealed) => sealed.as_ref().map_or(0, SealedValue::len),
             Self::Variable(range) => range.len(),
             Self::Known(text) => text.len(),
-            Self::Own(text) => text.len(),
+            Self::Own => NO_RUN.len(),
         }
     }
 }
@@ -70,12 +71,15 @@ impl Prepared {
                 }
                 Source::Variable(range) => &variables[range.clone()],
                 Source::Known(text) => text,
-                Source::Own(text) => text,
+                Source::Own => continue,
             };
             overlay.add(key, value, origin.clone());
         }
+        let known = overlay.value_bytes();
+        overlay.add(RUN_ID, NO_RUN, Origin::System);
+        overlay.add(ATTEMPT, NO_ATTEMPT, Origin::System);
         let environment = overlay.settle().map_err(too_large)?;
-        let sealed = SealedValue::in_memory(environment.values()).map_err(internal)?;
+        let sealed = SealedValue::in_memory(&environment.values()[..known]).map_err(internal)?;
         Ok(Self { sealed, layout: Arc::clone(environment.layout()) })
     }
 
@@ -83,16 +87,10 @@ impl Prepared {
     pub(super) fn open(&self, run: Id, attempt: u32) -> Result<Environment, Fault> {
         let mut scratch = Scratch::with_capacity(self.sealed.len());
         let range = self.sealed.open(&mut scratch).map_err(internal)?;
-        let mut environment = self.layout.with(scratch.text(&range));
-        let own = [(RUN_ID, run.to_string()), (ATTEMPT, attempt.to_string())];
-        if own.iter().all(|(key, value)| environment.replace(key, value)) {
-            return Ok(environment);
-        }
-        let mut overlay = Overlay::over(&environment);
-        for (key, value) in own {
-            overlay.add(key, &value, Origin::System);
-        }
-        overlay.settle().map_err(too_large)
+        let (mut buffer, attempt) = ([0; 24], attempt.to_string());
+        let pieces = [scratch.text(&range), run.encode(&mut buffer), &attempt];
+        let environment = self.layout.with(&pieces);
+        environment.ok_or_else(|| internal("it has another length"))
     }
 }
 
@@ -112,6 +110,6 @@ fn too_large(error: TooLarge) -> Fault {
     Fault::new(FaultCode::EnvironmentLimit, error.to_string())
 }
 
-fn internal(error: crate::vault::Error) -> Fault {
-    Fault::new(FaultCode::Internal, format!("the environment could not be kept sealed: {error}"))
+fn internal(error: impl std::fmt::Display) -> Fault {
+    Fault::new(FaultCode::Internal, format!("the environment was not kept as it was: {error}"))
 }

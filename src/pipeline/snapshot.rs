@@ -89,8 +89,8 @@ impl Snapshot {
         });
         let system = [
             (ANALYSIS_ID, Source::Known(analysis.id.to_string())),
-            (ATTEMPT, Source::ATTEMPT),
-            (RUN_ID, Source::RUN_ID),
+            (ATTEMPT, Source::Own),
+            (RUN_ID, Source::Own),
         ];
         entries.extend(system.map(|(key, source)| (key.to_owned(), (source, Origin::System))));
         let entries = entries.into_iter().map(|(key, (source, origin))| (key, source, origin));

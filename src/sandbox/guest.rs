@@ -75,9 +75,10 @@ pub(super) async fn call(
     let variable = |key, value| Variable { key, value };
     let environment: Vec<_> =
         input.environment.iter().map(|entry| variable(entry.key, entry.value)).collect();
+    let (mut analysis_id, mut run_id) = ([0; 24], [0; 24]);
     let context = Context {
-        analysis_id: &input.analysis.to_string(),
-        run_id: &input.run.to_string(),
+        analysis_id: input.analysis.encode(&mut analysis_id),
+        run_id: input.run.encode(&mut run_id),
         token: &input.token,
         environment: &environment,
     };

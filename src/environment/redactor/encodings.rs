@@ -82,7 +82,8 @@ impl Form {
             Self::Base64(shared) => {
                 let bits = u32::from_be_bytes([value[0], value[1], value[2], value[3]]);
                 let bits = bits >> (8 - shared);
-                [18, 12, 6, 0].map(|shift| alphabet[(bits >> shift & 63) as usize])
+                let character = |shift: u32| alphabet[(bits >> shift & 63) as usize];
+                [character(18), character(12), character(6), character(0)]
             }
         }
     }

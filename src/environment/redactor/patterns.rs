@@ -192,7 +192,7 @@ fn each_opening(environment: &Environment, value: &Value, mut each: impl FnMut(F
         for form in Form::ENCODED {
             let mut opening = form.opening(bytes, STANDARD);
             each(form, opening);
-            if opening.contains(&b'+') || opening.contains(&b'/') {
+            if opening.iter().any(|character| matches!(character, b'+' | b'/')) {
                 opening = form.opening(bytes, URL_SAFE);
                 each(form, opening);
             }
