@@ -1,13 +1,11 @@
-//! Analyses and the versions of their modules.
-
-use std::collections::BTreeMap;
+//! Analyses.
 
 use sqlx::QueryBuilder;
 use sqlx::sqlite::SqliteRow;
 
 use super::row::{Columns, damaged};
 use super::{Connection, Dialect, Error, Filter, Page, Tenant, audit, bump, tags};
-use crate::analysis::{Analysis, Digest, Limits, ModuleVersion};
+use crate::analysis::{Analysis, Digest, Limits};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -222,83 +220,6 @@ impl Tenant {
         write.await
     }
 
-    /// Adds a version and makes it the one that runs. Answers its number.
-    pub async fn add_module_version(
-        &self,
-        analysis: Id,
-        new: ModuleVersion,
-        entry: Entry,
-    ) -> Result<u32, Error> {
-        let profile = self.key();
-        let write = self.store.writer.write(move |connection| {
-            Box::pin(async move {
-                let row = sqlx::query(
-                    "INSERT INTO module_version (analysis_id, profile_id, version, digest, form, \
-                     size, file_name, created_by, created_at) \
-                     SELECT id, profile_id, (SELECT COALESCE(MAX(version), 0) + 1 FROM \
-                     module_version WHERE analysis_id = $1), $3, $4, $5, $6, $7, $8 \
-                     FROM analysis WHERE id = $1 AND profile_id = $2 RETURNING version",
-                )
-                .bind(analysis.to_string())
-                .bind(&*profile)
-                .bind(new.digest.to_string())
-                .bind(new.form.as_str())
-                .bind(i64::try_from(new.size).unwrap_or(i64::MAX))
-                .bind(&new.file_name)
-                .bind(&new.created_by)
-                .bind(new.created_at.as_millis())
-                .fetch_one(&mut *connection)
-                .await?;
-                let version: u32 = row.number("version")?;
-                activate(connection, &profile, analysis, version, &entry).await?;
-                Ok(version)
-            })
-        });
-        write.await
-    }
-
-    /// Makes an earlier version the one that runs.
-    pub async fn activate_module_version(
-        &self,
-        analysis: Id,
-        version: u32,
-        entry: Entry,
-    ) -> Result<(), Error> {
-        let profile = self.key();
-        let write = self.store.writer.write(move |connection| {
-            Box::pin(async move { activate(connection, &profile, analysis, version, &entry).await })
-        });
-        write.await
-    }
-
-    /// The versions of one analysis, by number.
-    pub async fn module_versions(
-        &self,
-        analysis: Id,
-    ) -> Result<BTreeMap<u32, ModuleVersion>, Error> {
-        let rows = sqlx::query(
-            "SELECT version, digest, form, size, file_name, created_by, created_at \
-             FROM module_version WHERE analysis_id = $1 AND profile_id = $2",
-        )
-        .bind(analysis.to_string())
-        .bind(self.profile.to_string())
-        .fetch_all(&self.store.readers)
-        .await?;
-        let version = |row: &SqliteRow| {
-            let version = ModuleVersion {
-                version: row.number("version")?,
-                digest: row.word("digest")?,
-                form: row.word("form")?,
-                size: row.number("size")?,
-                file_name: row.text("file_name")?,
-                created_by: row.text("created_by")?,
-                created_at: row.time("created_at")?,
-            };
-            Ok((version.version, version))
-        };
-        rows.iter().map(version).collect()
-    }
-
     /// One analysis.
     pub async fn analysis(&self, id: Id) -> Result<StoredAnalysis, Error> {
         self.view().await?.analysis(id).await
@@ -326,30 +247,6 @@ pub(super) async fn one(
     query.push(" WHERE profile_id = ").push_bind(profile);
     query.push(" AND id = ").push_bind(id.to_string());
     read(connection, query).await?.pop().ok_or(Error::NotFound)
-}
-
-async fn activate(
-    connection: &mut Connection,
-    profile: &str,
-    analysis: Id,
-    version: u32,
-    entry: &Entry,
-) -> Result<(), Error> {
-    let done = sqlx::query(
-        "UPDATE analysis SET version = $1, updated_at = $2 WHERE id = $3 AND profile_id = $4 \
-         AND EXISTS (SELECT 1 FROM module_version WHERE analysis_id = $3 AND version = $1)",
-    )
-    .bind(i64::from(version))
-    .bind(entry.at.as_millis())
-    .bind(analysis.to_string())
-    .bind(profile)
-    .execute(&mut *connection)
-    .await?;
-    if done.rows_affected() == 0 {
-        return Err(Error::NotFound);
-    }
-    bump(connection, profile).await?;
-    audit::append(connection, profile, entry).await
 }
 
 async fn read(

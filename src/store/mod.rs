@@ -13,6 +13,7 @@ mod claims;
 mod directory;
 mod host;
 mod listing;
+mod modules;
 mod policies;
 mod queue;
 mod row;
