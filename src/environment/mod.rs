@@ -108,7 +108,9 @@ impl Layout {
     /// [values](Environment::values); nothing where they do not have the right length together.
     pub fn with(self: &Arc<Self>, pieces: &[&str]) -> Option<Environment> {
         let mut values = Text::with_capacity(self.length);
-        pieces.iter().for_each(|piece| drop(values.push(piece)));
+        for piece in pieces {
+            values.push(piece);
+        }
         (values.len() == self.length).then(|| Environment { values, layout: Arc::clone(self) })
     }
 
