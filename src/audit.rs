@@ -30,6 +30,7 @@ pub enum Event {
     TokenDelete,
     RunGrant,
     RunDelete,
+    RunCancel,
 }
 
 impl Event {
@@ -53,6 +54,7 @@ impl Event {
             Self::TokenDelete => "token.delete",
             Self::RunGrant => "run.grant",
             Self::RunDelete => "run.delete",
+            Self::RunCancel => "run.cancel",
         }
     }
 }

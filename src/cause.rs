@@ -4,37 +4,48 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The kind of thing that starts runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CauseKind {
-    /// A request to the HTTP API, or a command that makes one.
-    Api,
-    /// `runner exec`.
-    Exec,
+use crate::id::Id;
+
+macro_rules! kinds {
+    ($($variant:ident $text:literal => $about:literal;)*) => {
+        /// The kind of thing that starts runs.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum CauseKind { $(#[doc = $about] $variant,)* }
+
+        impl CauseKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The word used in the API and in the store.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+    };
 }
 
-impl CauseKind {
-    /// The word used in the API and in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Exec => "exec",
-        }
-    }
+kinds! {
+    Api "api" => "A request to the HTTP API, or a command that makes one.";
+    Exec "exec" => "`runner exec`.";
+    Schedule "schedule" => "An instant of a cron.";
+    Interval "interval" => "The end of an interval.";
+    Condition "condition" => "Records of a device that meet a condition.";
+    Resource "resource" => "A change of a resource.";
+    Mqtt "mqtt" => "A message to an MQTT topic.";
+    Webhook "webhook" => "A request to a webhook.";
 }
 
 impl std::str::FromStr for CauseKind {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "api" => Ok(Self::Api),
-            "exec" => Ok(Self::Exec),
-            _ => Err(()),
-        }
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == text).ok_or(())
     }
 }
+
+/// How many runs may cause one another in a chain.
+pub const MAX_DEPTH: u32 = 16;
 
 /// What set one run off, and who did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -43,4 +54,19 @@ pub struct Cause {
     pub kind: CauseKind,
     /// The principal behind it, in the form the audit uses, such as `token:66f0…`.
     pub by: String,
+    /// The action that started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<Id>,
+    /// The first run of the chain of runs that led to it; none where no run did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<Id>,
+    /// How many runs of the chain came before.
+    pub depth: u32,
+}
+
+impl Cause {
+    /// A cause that no action and no run stands behind.
+    pub fn new(kind: CauseKind, by: impl Into<String>) -> Self {
+        Self { kind, by: by.into(), action: None, root: None, depth: 0 }
+    }
 }

@@ -80,6 +80,8 @@ codes! {
     Inactive "inactive" => "The analysis was switched off before the run started.";
     SecretUnreadable "secret_unreadable" => "A granted secret, or stored input, does not open.";
     ModuleUnreadable "module_unreadable" => "The module's bytes are missing or differ from their digest.";
+    Cancelled "cancelled" => "Somebody called the run off.";
+    Stopped "stopped" => "The host stopped before the run ended; the run went back to the queue.";
     Lost "lost" => "The host stopped while the run was under way.";
     Internal "internal" => "The runner itself failed.";
 }
@@ -96,9 +98,9 @@ impl FaultCode {
             | Self::Exit
             | Self::Error
             | Self::InvalidResult => Blame::Analysis,
-            Self::Inactive => Blame::Policy,
+            Self::Inactive | Self::Cancelled => Blame::Policy,
             Self::SecretUnreadable | Self::ModuleUnreadable => Blame::Store,
-            Self::Lost | Self::Internal => Blame::Host,
+            Self::Stopped | Self::Lost | Self::Internal => Blame::Host,
         }
     }
 
@@ -130,6 +132,9 @@ codes! {
     AlreadyExists "already_exists" => "Something with this key or name exists.";
     Conflict "conflict" => "Somebody else changed it at the same time; read it and try again.";
     Protected "protected" => "A deletion-protection tag forbids it.";
+    ChainTooDeep "chain_too_deep" => "Runs caused one another in too long a chain.";
+    KeyReused "idempotency_key_reused" => "The idempotency key was used for another request.";
+    QueueFull "queue_full" => "Too many runs of the analysis wait already; try again later.";
     TooLarge "too_large" => "The body is larger than the limit.";
     StoreUnreadable "store_unreadable" => "The data directory, its format or its keys cannot be read.";
     Unavailable "unavailable" => "The server cannot take this now; try again.";
@@ -154,7 +159,10 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists | Self::Conflict => 409,
+            Self::ChainTooDeep => 409,
             Self::TooLarge => 413,
+            Self::KeyReused => 422,
+            Self::QueueFull => 429,
             Self::StoreUnreadable | Self::InternalError => 500,
             Self::Unavailable | Self::Unreachable => 503,
         }
@@ -165,7 +173,7 @@ impl ErrorCode {
         match self {
             Self::Unauthenticated | Self::Denied => 4,
             Self::StoreUnreadable => 5,
-            Self::Unavailable | Self::Unreachable => 6,
+            Self::Unavailable | Self::Unreachable | Self::QueueFull => 6,
             Self::InternalError => 70,
             _ => 3,
         }

@@ -21,6 +21,13 @@ pub struct Id([u8; 12]);
 pub struct InvalidId;
 
 impl Id {
+    /// A number from 0 to 1 that is another one for each id, for spreading things out.
+    pub fn fraction(&self) -> f64 {
+        // The last bytes are random.
+        let [.., a, b] = self.0;
+        f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX)
+    }
+
     /// A new id for something made at `now`.
     pub fn generate(now: Timestamp) -> Self {
         let mut bytes = [0; 12];

@@ -43,7 +43,7 @@ pub fn measure(_: &mut Criterion, runtime: &Runtime) -> String {
 }
 
 async fn enqueue(house: &House, analysis: &Analysis) -> Id {
-    let cause = Cause { kind: CauseKind::Api, by: "bench".into() };
+    let cause = Cause::new(CauseKind::Api, "bench");
     house.runner.enqueue(&house.tenant, analysis.id, "[]", cause).await.expect("it is queued")
 }
 

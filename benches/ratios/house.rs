@@ -48,6 +48,7 @@ impl House {
     pub async fn open() -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let settings = Settings {
+            store: None,
             data: directory.path().join("data"),
             root_key: directory.path().join("root.key"),
             sandbox: sandbox::Settings { compiler: Compiler::Here, ..Default::default() },
@@ -171,6 +172,10 @@ impl House {
             profile: self.tenant.profile(),
             run: Id::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]),
             attempt: 1,
+            tried: 0,
+            retries: false,
+            trigger_entries: Default::default(),
+            stop: None,
             snapshot,
             variables: Vec::new(),
             limits,

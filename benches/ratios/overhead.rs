@@ -4,7 +4,7 @@ use criterion::Criterion;
 use runner::cause::{Cause, CauseKind};
 use runner::clock::Timestamp;
 use runner::id::Id;
-use runner::run::{Run, State};
+use runner::run::{Run, State, TriggerEntries};
 use runner::store::Due;
 use tokio::runtime::Runtime;
 
@@ -68,8 +68,11 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) -> String {
         module: analysis.module,
         version: Some(1),
         state: State::Queued,
-        cause: Cause { kind: CauseKind::Api, by: "bench".into() },
+        cause: Cause::new(CauseKind::Api, "bench"),
+        trigger_entries: TriggerEntries::new(),
+        rerun_of: None,
         attempts: 0,
+        losses: 0,
         created_at: now,
         started_at: None,
         finished_at: None,

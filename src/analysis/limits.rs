@@ -18,6 +18,10 @@ pub struct Limits {
     pub result_bytes: u64,
     /// The uploaded module in bytes.
     pub module_bytes: u64,
+    /// How many of its runs run at once, on all nodes together.
+    pub concurrency: u64,
+    /// How many of its runs may wait in the queue.
+    pub queued_runs: u64,
 }
 
 impl Default for Limits {
@@ -28,6 +32,8 @@ impl Default for Limits {
             console_bytes: 1 << 20,
             result_bytes: 1 << 20,
             module_bytes: 64 << 20,
+            concurrency: 1_000,
+            queued_runs: 10_000,
         }
     }
 }
@@ -55,6 +61,8 @@ impl Limits {
             ("console_bytes", self.console_bytes, caps.console_bytes),
             ("result_bytes", self.result_bytes, caps.result_bytes),
             ("module_bytes", self.module_bytes, caps.module_bytes),
+            ("concurrency", self.concurrency, caps.concurrency),
+            ("queued_runs", self.queued_runs, caps.queued_runs),
         ];
         match pairs.into_iter().find(|(_, asked, cap)| *asked == 0 || asked > cap) {
             Some((name, asked, cap)) => Err(InvalidLimits { name, asked, cap }),
@@ -70,6 +78,8 @@ impl Limits {
             console_bytes: self.console_bytes.min(caps.console_bytes),
             result_bytes: self.result_bytes.min(caps.result_bytes),
             module_bytes: self.module_bytes.min(caps.module_bytes),
+            concurrency: self.concurrency.min(caps.concurrency),
+            queued_runs: self.queued_runs.min(caps.queued_runs),
         }
     }
 }

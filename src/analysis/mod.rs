@@ -7,6 +7,7 @@
 mod limits;
 pub mod module;
 pub mod module_store;
+mod retry;
 mod variable;
 
 use serde::Serialize;
@@ -18,6 +19,7 @@ use crate::tag::Tags;
 pub use limits::{InvalidLimits, Limits};
 pub use module::{Digest, Form, InvalidModule};
 pub use module_store::ModuleStore;
+pub use retry::{InvalidRetry, Retry};
 pub use variable::{
     EncodedVariable, InvalidVariable, MAX_VARIABLES, Variable, VariableKind, check_key,
     check_variables, decode as decode_variables, encode as encode_variables,
@@ -45,6 +47,8 @@ pub struct Analysis {
     pub tags: Tags,
     /// The caps for its runs.
     pub limits: Limits,
+    /// Which failed attempts are tried again.
+    pub retry: Retry,
     /// The version that runs, if one was uploaded.
     pub version: Option<u32>,
     /// When its latest run started.

@@ -14,7 +14,7 @@ use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::variables::{self, WireVariable};
 use super::{check_protection, identifier, listing, runs};
-use crate::analysis::{Analysis, Limits, MAX_NAME_LENGTH, ModuleVersion};
+use crate::analysis::{Analysis, Limits, MAX_NAME_LENGTH, ModuleVersion, Retry};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
@@ -47,6 +47,10 @@ pub struct AnalysisFields {
     variables: Option<Vec<WireVariable>>,
     /// Those of the limits that change.
     limits: Option<LimitsChange>,
+    /// Which failed attempts are tried again, as `{"attempts": 3, "backoff_ms": 1000,
+    /// "max_backoff_ms": 60000, "faults": ["internal"]}`; what is left out has its default.
+    #[schema(value_type = Option<Object>)]
+    retry: Option<Retry>,
     /// The original's schedule of an analysis: use an action for that.
     interval: Option<Value>,
     // Clients send back what they read; these are not changed so.
@@ -83,6 +87,8 @@ pub struct LimitsChange {
     console_bytes: Option<u64>,
     result_bytes: Option<u64>,
     module_bytes: Option<u64>,
+    concurrency: Option<u64>,
+    queued_runs: Option<u64>,
 }
 
 /// A made analysis, with its token in the open this once.
@@ -116,6 +122,8 @@ pub struct AnalysisRow {
     tags: Tags,
     #[schema(value_type = Object)]
     limits: Limits,
+    #[schema(value_type = Object)]
+    retry: Retry,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
     /// A date, or `never`.
@@ -155,6 +163,7 @@ impl From<Analysis> for AnalysisRow {
             runtime: analysis.runtime,
             tags: analysis.tags,
             limits: analysis.limits,
+            retry: analysis.retry,
             version: analysis.version,
             last_run: analysis.last_run.map_or_else(|| "never".into(), |at| at.to_string()),
             created_at: analysis.created_at,
@@ -198,6 +207,7 @@ pub async fn create(caller: Caller, Body(new): Body<AnalysisFields>) -> Answer<A
     analysis.run_on = edit.run_on.unwrap_or_else(|| analysis.run_on.clone());
     analysis.runtime = edit.runtime.unwrap_or_else(|| analysis.runtime.clone());
     analysis.limits = edit.limits.unwrap_or(analysis.limits);
+    analysis.retry = edit.retry.unwrap_or_default();
     analysis.tags = edit.tags.unwrap_or_default();
     caller.require(RESOURCE, Action::Create, &Object { id: None, tags: &analysis.tags })?;
     if !analysis.tags.as_slice().is_empty() {
@@ -241,13 +251,14 @@ pub async fn edit(
     let stored = find(&caller, &id, Action::Edit).await?;
     let id = stored.analysis.id;
     let edit = edit_of(&caller, &stored.analysis, change)?;
-    if edit.tags.is_some() || edit.active.is_some() || edit.limits.is_some() {
+    if edit.tags.is_some() || edit.active.is_some() || edit.limits.is_some() || edit.retry.is_some()
+    {
         // Tags are what policies select by, and an analysis that was switched off or capped must
         // not undo that itself.
         caller.require_administrator()?;
     }
     let detail = json!({
-        "name": edit.name, "active": edit.active, "tags": edit.tags, "limits": edit.limits,
+        "name": edit.name, "active": edit.active, "tags": edit.tags, "limits": edit.limits, "retry": edit.retry,
         "variables": edit.variables.is_some(),
     });
     let entry = Entry::new(&caller.principal, Event::AnalysisEdit, id, &detail);
@@ -341,6 +352,9 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
     if let Some(limits) = &limits {
         limits.check(&settings.sandbox.caps)?;
     }
+    if let Some(retry) = &sent.retry {
+        retry.check()?;
+    }
     let variables = match sent.variables {
         None => None,
         Some(sent) => {
@@ -356,6 +370,7 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
         run_on: sent.run_on,
         runtime: sent.runtime,
         limits,
+        retry: sent.retry,
         tags: sent.tags.map(Tags::new).transpose()?,
         variables,
         token: None,
@@ -371,6 +386,8 @@ impl LimitsChange {
             console_bytes: self.console_bytes.unwrap_or(now.console_bytes),
             result_bytes: self.result_bytes.unwrap_or(now.result_bytes),
             module_bytes: self.module_bytes.unwrap_or(now.module_bytes),
+            concurrency: self.concurrency.unwrap_or(now.concurrency),
+            queued_runs: self.queued_runs.unwrap_or(now.queued_runs),
         }
     }
 }

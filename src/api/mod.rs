@@ -76,6 +76,8 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(run::explain))
         .routes(routes!(runs::list))
         .routes(routes!(runs::info, runs::delete))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(runs::rerun))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::analysis::{InvalidLimits, InvalidVariable};
+use crate::analysis::{InvalidLimits, InvalidRetry, InvalidVariable};
 use crate::fault::ErrorCode;
 use crate::pipeline::{RequestError, UploadError};
 use crate::policy::InvalidPolicy;
@@ -113,6 +113,14 @@ impl From<store::Error> for Refusal {
             store::Error::Full => {
                 Self::new(ErrorCode::Unavailable, "the disk is full; nothing was changed")
             }
+            store::Error::Nul | store::Error::Url => Self::invalid(error.to_string()),
+            store::Error::QueueFull { .. } => Self::new(ErrorCode::QueueFull, error.to_string()),
+            store::Error::OtherRequest => Self::new(ErrorCode::KeyReused, error.to_string()),
+            store::Error::Contended => Self::new(ErrorCode::Conflict, error.to_string()),
+            store::Error::Unreachable => Self::new(
+                ErrorCode::Unavailable,
+                "the database cannot be reached; what was sent may or may not have been stored",
+            ),
             store::Error::Closed => Self::new(ErrorCode::Unavailable, "the runner is stopping"),
             store::Error::Damaged(detail) => {
                 tracing::error!(%detail, "the store is damaged");
@@ -164,6 +172,12 @@ impl From<InvalidLimits> for Refusal {
     }
 }
 
+impl From<InvalidRetry> for Refusal {
+    fn from(error: InvalidRetry) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
 impl From<InvalidPolicy> for Refusal {
     fn from(error: InvalidPolicy) -> Self {
         Self::new(ErrorCode::InvalidPolicy, error.to_string())
@@ -183,6 +197,8 @@ impl From<RequestError> for Refusal {
                 Self::new(ErrorCode::InvalidModule, error.to_string())
             }
             RequestError::Compile(error) => error.into(),
+            RequestError::NotEnded(_) => Self::invalid(error.to_string()),
+            RequestError::ChainTooDeep(_) => Self::new(ErrorCode::ChainTooDeep, error.to_string()),
             RequestError::Vault(error) => error.into(),
             RequestError::Store(error) => error.into(),
         }

@@ -1,6 +1,9 @@
 //! `/analysis/:id/run`, `/exec` and `/explain`: starting runs, and saying what they would see.
 
+use std::time::Duration;
+
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,10 +21,15 @@ use super::query::Query;
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::runs::{self, RunView};
 use super::variables::{self, WireVariable};
+use crate::analysis::Digest;
 use crate::cause::{Cause, CauseKind};
 use crate::id::Id;
-use crate::pipeline::ExecRequest;
+use crate::pipeline::{ExecRequest, Repeats};
 use crate::policy::{Action, Explanation};
+use crate::store::Once;
+
+/// How long an idempotency key is remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 
 /// What starts a run.
 #[derive(Deserialize, ToSchema)]
@@ -77,22 +85,28 @@ pub struct ExplainView {
     keys: Vec<Explanation>,
 }
 
-/// Queues a run, durably. With `wait`, answers when it has ended or the wait is over.
+/// Queues a run, durably. With `wait`, answers when it has ended or the wait is over. The same
+/// `Idempotency-Key` with the same body within 24 hours is answered with the first run.
 #[utoipa::path(post, path = "/analysis/{id}/run", tag = "runs",
     params(("id" = String, Path),
-        ("wait" = Option<u64>, Query, description = "seconds, up to 50")),
+        ("wait" = Option<u64>, Query, description = "seconds, up to 50"),
+        ("idempotency-key" = Option<String>, Header, description = "1 to 255 characters")),
     request_body = RunBody,
     responses((status = 200, body = Success<RunStarted>), (status = "4XX", body = Failure)))]
 pub async fn run(
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
+    headers: HeaderMap,
     Body(RunBody { scope }): Body<RunBody>,
 ) -> Answer<RunStarted> {
     let analysis = find(&caller, &id, Action::Run).await?.analysis.id;
     let wait = runs::wait(&query)?;
-    let cause = Cause { kind: CauseKind::Api, by: caller.principal.to_string() };
-    let id = caller.runner.enqueue(&caller.tenant, analysis, text(scope.as_deref()), cause).await?;
+    let cause = Cause::new(CauseKind::Api, caller.principal.to_string());
+    let scope = text(scope.as_deref());
+    let once = once(&headers, &caller, analysis, scope)?;
+    let repeats = Repeats { once, ..Repeats::default() };
+    let id = caller.runner.enqueue_as(&caller.tenant, analysis, scope, cause, repeats).await?;
     let run = match wait {
         None => StartedRun::Id(id),
         Some(longest) => {
@@ -101,6 +115,27 @@ pub async fn run(
         }
     };
     Ok(Success::ok(RunStarted { analysis_token: caller.runner.vault().run_token(id).into(), run }))
+}
+
+/// What makes this request the same as an earlier one, if its sender cares.
+fn once(
+    headers: &HeaderMap,
+    caller: &Caller,
+    analysis: Id,
+    scope: &str,
+) -> Result<Option<Once>, Refusal> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().map(str::trim).filter(|key| (1..=255).contains(&key.len()));
+    let key = key.ok_or_else(|| {
+        Refusal::invalid("the header idempotency-key must have 1 to 255 visible ASCII characters")
+    })?;
+    Ok(Some(Once {
+        principal: caller.principal.to_string(),
+        operation: format!("run {analysis}"),
+        key: key.to_owned(),
+        digest: Digest::of(scope.as_bytes()).to_string(),
+        keep: REMEMBERED,
+    }))
 }
 
 /// Executes a run at once, with another module or more variables if wanted, and answers it whole.

@@ -65,7 +65,8 @@ pub struct Create {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Cap for its runs: wall_time_ms, memory_bytes, console_bytes, result_bytes or module_bytes
+    /// Cap for its runs: wall_time_ms, memory_bytes, console_bytes, result_bytes, module_bytes,
+    /// concurrency or queued_runs
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = input::limit)]
     limits: Vec<(String, u64)>,
     /// Module to upload at once

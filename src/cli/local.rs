@@ -50,6 +50,7 @@ pub fn flags(global: &Global) -> Flags {
         config: global.config.clone(),
         data: global.data.clone(),
         root_key: global.root_key.clone(),
+        store: global.store.clone(),
         listen: None,
     }
 }

@@ -95,6 +95,10 @@ pub struct Global {
     // The variable is read with the other settings, which tell where each value is from.
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// PostgreSQL database that several nodes share, as postgres://USER@HOST/DATABASE; its password
+    /// is better in RUNNER_STORE or PGPASSWORD
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
     /// Ask the runner at this address, with the token in RUNNER_TOKEN
     #[arg(long, global = true, value_name = "URL", env = "RUNNER_SERVER", hide_env_values = true)]
     pub server: Option<String>,
@@ -333,6 +337,7 @@ mod tests {
             "data",
             "server",
             "root_key",
+            "store",
             "config",
         ];
         let mut root = Cli::command();

@@ -37,6 +37,16 @@ rules, 5 the store, 70 the host. Stopping to wait does not stop the run.")]
     Show(Name),
     /// Print the console of a run
     Console(Name),
+    /// Call off a run that waits or runs
+    Cancel(Name),
+    /// Start a run again that has ended, with the same scope
+    #[command(after_help = "\
+Example:
+  runner run list --state dead
+  runner run rerun 01a20c3237
+
+It runs the version that is active now, and is a run of its own: the old one stays on record.")]
+    Rerun(Name),
     /// Delete the record of a finished run
     Delete(Name),
 }
@@ -92,6 +102,7 @@ enum State {
     Running,
     Succeeded,
     Failed,
+    Dead,
     Cancelled,
 }
 
@@ -102,6 +113,7 @@ impl State {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Dead => "dead",
             Self::Cancelled => "cancelled",
         }
     }
@@ -190,7 +202,7 @@ impl Run {
         match (self.state, self.fault) {
             (_, Some(fault)) => Err(fault.into_failure()),
             (State::Cancelled, None) => Err(Failure::cancelled()),
-            (State::Failed, None) => {
+            (State::Failed | State::Dead, None) => {
                 Err(Failure::faulted(FaultCode::Internal, "it does not say why"))
             }
             _ => Ok(()),
@@ -229,6 +241,8 @@ impl RunCommand {
             Self::List(args) => list(args, session).await,
             Self::Show(args) => show(args, session).await,
             Self::Console(args) => console(args, session).await,
+            Self::Cancel(args) => cancel(args, session).await,
+            Self::Rerun(args) => rerun(args, session).await,
             Self::Delete(args) => {
                 let id = resolve::run_id(&session.client, &args.run).await?;
                 let answer = session.client.delete(&format!("/runs/{id}")).await?;
@@ -320,6 +334,33 @@ async fn list(args: List, session: &mut Session) -> Result<(), Failure> {
         let header = ["ID", "ANALYSIS", "OUTCOME", "CAUSE", "CREATED", "TOOK"];
         output.table(&header, runs.into_iter().map(row).collect())
     })
+}
+
+async fn cancel(args: Name, session: &mut Session) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Cancelled {
+        state: State,
+    }
+    let id = resolve::run_id(&session.client, &args.run).await?;
+    let answer = session.client.post(&format!("/runs/{id}/cancel?wait=5"), &()).await?;
+    session.output.answer(&answer, |output, Cancelled { state }| match state {
+        State::Queued | State::Running => {
+            output.line(format_args!("run {id} is being stopped by the node that runs it"))
+        }
+        state => output.line(format_args!("run {id} {}", state.as_str())),
+    })
+}
+
+async fn rerun(args: Name, session: &mut Session) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Again {
+        run: String,
+    }
+    let id = resolve::run_id(&session.client, &args.run).await?;
+    let answer = session.client.post(&format!("/runs/{id}/rerun"), &()).await?;
+    session.output.answer(&answer, |output, again: Again| output.line(again.run))?;
+    session.output.note("queued: `runner serve` executes it");
+    Ok(())
 }
 
 async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {

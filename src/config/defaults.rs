@@ -28,6 +28,8 @@ pub(super) fn all(
         ("console_cap_bytes", (8 << 20).to_string()),
         ("result_cap_bytes", (8 << 20).to_string()),
         ("module_cap_bytes", (64 << 20).to_string()),
+        ("concurrency_cap", "10000".into()),
+        ("queued_runs_cap", "1000000".into()),
         ("compile_seconds", compile.cpu.as_secs().to_string()),
         ("compile_memory_bytes", compile.memory_bytes.to_string()),
         ("secret_value_cap", DEFAULT_VALUE_CAP.to_string()),

@@ -30,6 +30,10 @@ pub struct Setting {
 /// Every setting.
 pub const SETTINGS: &[Setting] = &[
     Setting { name: "data", about: "data directory" },
+    Setting {
+        name: "store",
+        about: "postgres:// URL of a store for several nodes; none: in the data directory",
+    },
     Setting { name: "root_key", about: "file with the root key, outside of the data directory" },
     Setting { name: "listen", about: "address of the HTTP API" },
     Setting { name: "drain_seconds", about: "time that running guests get when serve stops" },
@@ -40,6 +44,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "console_cap_bytes", about: "cap on the console text of a run" },
     Setting { name: "result_cap_bytes", about: "cap on the result of a run" },
     Setting { name: "module_cap_bytes", about: "cap on an uploaded module" },
+    Setting { name: "concurrency_cap", about: "cap on the runs of an analysis at once" },
+    Setting { name: "queued_runs_cap", about: "cap on the waiting runs of an analysis" },
     Setting { name: "compile_seconds", about: "processor time and wall time of a compilation" },
     Setting { name: "compile_memory_bytes", about: "address space of a compilation" },
     Setting { name: "secret_value_cap", about: "longest secret value, in characters" },
@@ -109,6 +115,9 @@ pub enum Error {
         /// What would fit.
         expected: String,
     },
+    /// The store is not a URL of PostgreSQL. It is not repeated: it may hold a password.
+    #[error("the setting store must look like postgres://user@host:5432/database")]
+    Store,
     /// There is no home directory to put defaults in.
     #[error("{0} is not known: set HOME, or give the path")]
     NoHome(&'static str),
@@ -127,6 +136,8 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--data`.
     pub data: Option<PathBuf>,
+    /// `--store`.
+    pub store: Option<String>,
     /// `--root-key`.
     pub root_key: Option<PathBuf>,
     /// `--listen`.
@@ -157,6 +168,7 @@ impl Config {
         let given = [
             ("data", path(&flags.data)),
             ("root_key", path(&flags.root_key)),
+            ("store", flags.store.clone()),
             ("listen", flags.listen.map(|address| address.to_string())),
         ];
         for (name, value) in given {
@@ -216,13 +228,24 @@ impl Config {
     pub fn iter(&self) -> impl Iterator<Item = (&'static Setting, &str, &Origin)> {
         SETTINGS.iter().filter_map(|setting| {
             let (value, origin) = self.values.get(setting.name)?;
-            Some((setting, value.as_str(), origin))
+            // A URL may hold a password.
+            let value = if setting.name == "store" { "postgres://…" } else { value.as_str() };
+            Some((setting, value, origin))
         })
     }
 
     /// The data directory.
     pub fn data(&self) -> Result<PathBuf, Error> {
         self.path("data")
+    }
+
+    /// The URL of the shared store, if there is one.
+    pub fn store(&self) -> Result<Option<String>, Error> {
+        let Some((url, _)) = self.values.get("store") else { return Ok(None) };
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Some(url.clone()));
+        }
+        Err(Error::Store)
     }
 
     /// The address of the HTTP API.
@@ -247,6 +270,8 @@ impl Config {
                 console_bytes: self.number("console_cap_bytes", 1, 1 << 30)?,
                 result_bytes: self.number("result_cap_bytes", 1, 1 << 30)?,
                 module_bytes: self.number("module_cap_bytes", 1, 1 << 30)?,
+                concurrency: self.number("concurrency_cap", 1, 1_000_000)?,
+                queued_runs: self.number("queued_runs_cap", 1, 1_000_000_000)?,
             },
             compile: sandbox::CompileBounds {
                 cpu: compile,
@@ -267,6 +292,7 @@ impl Config {
         let variables = self.number("max_variables", 1, 1_000)?;
         Ok(pipeline::Settings {
             data,
+            store: self.store()?,
             root_key,
             sandbox: self.sandbox()?,
             secret_value_cap: u32::try_from(cap).unwrap_or(MAX_VALUE_CAP),
@@ -347,7 +373,8 @@ mod tests {
         assert!(origins.contains(&("listen", Origin::Variable("RUNNER_LISTEN".into()))));
         assert!(origins.contains(&("data", Origin::Flag)));
         assert!(origins.contains(&("max_variables", Origin::Default)));
-        assert_eq!(origins.len(), SETTINGS.len());
+        // There is no store unless one is named.
+        assert_eq!(origins.len(), SETTINGS.len() - 1);
     }
 
     #[test]

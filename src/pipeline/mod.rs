@@ -4,7 +4,10 @@
 //! nothing by itself: `policy` decides, `vault` opens, `environment` overlays and masks,
 //! `sandbox` runs, `store` keeps.
 
+mod cancel;
 mod explain;
+mod held;
+mod modules;
 mod open;
 mod prepared;
 mod request;
@@ -18,23 +21,25 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::analysis::{Digest, Limits, ModuleStore, Variable};
+use crate::analysis::{Digest, Limits, Variable};
 use crate::clock::Timestamp;
 use crate::environment::{Environment, Origin, Overlay};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
-use crate::run::{Line, State};
+use crate::run::{Line, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
 pub use open::{OpenError, Settings};
-pub use request::{ExecRequest, RequestError};
+pub use request::{ExecRequest, Repeats, RequestError};
 pub use snapshot::Snapshot;
 pub use upload::{UploadError, Uploaded};
 pub use watch::Watch;
 pub use worker::Worker;
 
+use held::{Held, Hold, Stop};
+use modules::Modules;
 use open::Guests;
 use snapshot::Snapshots;
 use worker::Wake;
@@ -45,10 +50,11 @@ pub struct Runner {
     store: Store,
     vault: Vault,
     sandbox: Arc<Sandbox>,
-    modules: Arc<ModuleStore>,
+    modules: Modules,
     snapshots: Arc<Snapshots>,
     watch: Watch,
     wake: Wake,
+    held: Held,
     guests: Guests,
     /// One permit for each guest that may run: the worker claims no more than it can start.
     slots: Arc<Semaphore>,
@@ -68,16 +74,24 @@ pub struct Job {
     pub run: Id,
     /// The number of the attempt, counted from 1.
     pub attempt: u32,
+    /// How many attempts before it count for the retry rules.
+    pub tried: u32,
+    /// Whether the analysis's retry rules count.
+    pub retries: bool,
     /// What the policies of one generation decided for the analysis.
     pub snapshot: Arc<Snapshot>,
     /// Variables of this run alone; they beat those of the analysis.
     pub variables: Vec<Variable>,
+    /// System entries that the trigger adds.
+    pub trigger_entries: TriggerEntries,
     /// The caps for this run.
     pub limits: Limits,
     /// The module.
     pub module: Module,
     /// Where console lines are sent as they come, beside the outcome.
     pub live: Option<tokio::sync::mpsc::UnboundedSender<Line>>,
+    /// Told once when the guest shall stop, if anybody may say so.
+    pub stop: Option<Arc<tokio::sync::Notify>>,
 }
 
 /// The module of one attempt.
@@ -110,6 +124,7 @@ impl Runner {
             environment,
             scope,
             live: job.live.clone(),
+            stop: job.stop.clone(),
         };
         self.sandbox.run(&program, input, &job.limits).await
     }
@@ -117,34 +132,59 @@ impl Runner {
     /// Builds the environment: granted secrets, variables over them, system entries over both.
     fn environment(&self, job: &Job) -> Result<Environment, Fault> {
         let stored = job.snapshot.open(job.run, job.attempt)?;
-        if job.variables.is_empty() {
+        if job.variables.is_empty() && job.trigger_entries.is_empty() {
             return Ok(stored);
         }
         let mut overlay = Overlay::over(&stored);
         for Variable { key, value, .. } in &job.variables {
             overlay.add(key, value, Origin::Variable);
         }
+        for (key, value) in &job.trigger_entries {
+            overlay.add(key, value, Origin::System);
+        }
         let settled = overlay.settle();
         settled.map_err(|error| Fault::new(FaultCode::EnvironmentLimit, error.to_string()))
     }
 
-    /// Executes a claimed attempt and seals what came out, ready for the store.
-    async fn perform(&self, job: Job, fence: i64, scope: Option<Vec<u8>>) -> Finished {
+    /// Executes a claimed attempt and seals what came out, ready for the store. Nothing is to be
+    /// written about a run that may belong to another node by now.
+    async fn perform(
+        &self,
+        mut job: Job,
+        fence: i64,
+        scope: Option<Vec<u8>>,
+        hold: &Hold,
+    ) -> Option<Finished> {
+        job.stop = Some(Arc::clone(&hold.stop));
         let cipher = self.vault.run_cipher(job.profile, job.run);
         let scope = match &cipher {
             Ok(cipher) => open_scope(cipher, job.run, scope),
             Err(error) => Err(Fault::new(FaultCode::SecretUnreadable, error.to_string())),
         };
-        let outcome = match scope {
+        let mut outcome = match scope {
             Ok(scope) => self.execute(&job, scope).await,
             Err(fault) => Outcome::refused(fault),
+        };
+        let (state, retry_at) = match &mut outcome.ending {
+            Ok(_) => (State::Succeeded, None),
+            Err(fault) if fault.code == FaultCode::Cancelled => match hold.reason() {
+                Some(Stop::LeaseLost) => return None,
+                Some(Stop::HostStops) => {
+                    let message = "the host stopped before the run ended; it starts again";
+                    *fault = Fault::new(FaultCode::Stopped, message);
+                    (State::Queued, Some(Timestamp::now()))
+                }
+                Some(Stop::Cancelled) | None => (State::Cancelled, None),
+            },
+            Err(fault) => job.after(fault.code),
         };
         let (run, attempt) = (job.run, job.attempt);
         let mut finished = Finished {
             run,
             fence,
             attempt,
-            state: if outcome.ending.is_ok() { State::Succeeded } else { State::Failed },
+            state,
+            retry_at,
             fault: outcome.ending.as_ref().err().map(|fault| fault.code),
             outcome: None,
             console: Vec::new(),
@@ -159,7 +199,7 @@ impl Runner {
             // The fault's code still says what happened; only its text is lost.
             tracing::error!(%run, %error, "what came out of a run could not be sealed");
         }
-        finished
+        Some(finished)
     }
 
     /// The program of an uploaded module: from memory, from the artefact cache, or compiled again.
@@ -176,11 +216,13 @@ impl Runner {
         if let Some(program) = loaded.map_err(|error| internal(&error))? {
             return Ok(program);
         }
-        let (modules, wanted) = (Arc::clone(&self.modules), *digest);
-        let bytes = tokio::task::spawn_blocking(move || modules.get(&wanted)).await;
-        let bytes = bytes.map_err(|error| internal(&error))?.map_err(|error| {
-            let message = format!("the module {digest} cannot be read: {error}; upload it again");
-            Fault::new(FaultCode::ModuleUnreadable, message)
+        let bytes = self.modules.get(digest).await.map_err(|error| match error {
+            UploadError::Modules(error) => {
+                let message =
+                    format!("the module {digest} cannot be read: {error}; upload it again");
+                Fault::new(FaultCode::ModuleUnreadable, message)
+            }
+            error => internal(&error),
         })?;
         self.sandbox
             .compile(digest, form, bytes, Keep::OnDisk)
@@ -216,6 +258,20 @@ impl Runner {
     /// Where finished runs are told.
     pub fn watch(&self) -> &Watch {
         &self.watch
+    }
+}
+
+impl Job {
+    /// Where a failed attempt leaves its run: failed, to be tried again, or dead.
+    fn after(&self, fault: FaultCode) -> (State, Option<Timestamp>) {
+        let retry = &self.snapshot.analysis.retry;
+        if !self.retries || !retry.covers(fault) {
+            return (State::Failed, None);
+        }
+        match retry.wait(self.tried + 1, fault, self.run.fraction()) {
+            Some(wait) => (State::Queued, Some(Timestamp::now().plus(wait))),
+            None => (State::Dead, None),
+        }
     }
 }
 

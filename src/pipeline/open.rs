@@ -7,6 +7,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::held::Held;
+use super::modules::Modules;
 use super::snapshot::Snapshots;
 use super::worker::Wake;
 use super::{Runner, Watch};
@@ -25,6 +27,9 @@ const PROFILE: &str = "default";
 pub struct Settings {
     /// The data directory.
     pub data: PathBuf,
+    /// The URL of a PostgreSQL database that several nodes share; none for a database in the data
+    /// directory.
+    pub store: Option<String>,
     /// The file with the root key; it is made, and only then, when the store has no keyring yet.
     pub root_key: PathBuf,
     /// Engine, limits and caps.
@@ -59,6 +64,12 @@ pub enum OpenError {
     /// Threads could not be started.
     #[error("the threads for guests could not be started")]
     Threads(#[source] std::io::Error),
+    /// Two nodes began a new store at the same time.
+    #[error(
+        "another node has just begun this store; give this node a copy of its root key and start \
+         it again"
+    )]
+    Founded,
     /// The store has keys but no profile.
     #[error("the store has no profile; restore it from a backup")]
     NoProfile,
@@ -110,7 +121,10 @@ impl Runner {
         }
         let directory = DataDirectory::open(&settings.data)?
             .ok_or_else(|| OpenError::Locked(settings.data.clone()))?;
-        let store = Store::open(&directory.database()).await?;
+        let store = match &settings.store {
+            Some(url) => Store::connect(url).await?,
+            None => Store::open(&directory.database()).await?,
+        };
         let (keyring, profile) = match keyring(&store.host(), &settings.root_key).await {
             Ok(opened) => opened,
             Err(error) => {
@@ -120,13 +134,17 @@ impl Runner {
             }
         };
         let vault = Vault::new(keyring);
-        let modules = ModuleStore::open(&directory.modules()?)?;
+        let modules = match store.is_shared() {
+            true => Modules::Store(store.host()),
+            false => Modules::Folder(Arc::new(ModuleStore::open(&directory.modules()?)?)),
+        };
         let mut sandbox = settings.sandbox.clone();
         let slots = sandbox.guests;
         sandbox.artefacts = Some(directory.artefacts()?);
         let sandbox = Sandbox::new(sandbox, Some(vault.artefact_key()))?;
-        let now = Timestamp::now();
-        let taken_back = store.host().recover(now, None).await?;
+        let shared = store.is_shared();
+        // Nobody else can be running anything of a store that is not shared.
+        let taken_back = store.host().recover(!shared).await?;
         if taken_back > 0 {
             tracing::info!(runs = taken_back, "took back runs that were under way");
         }
@@ -135,14 +153,15 @@ impl Runner {
             store,
             vault,
             sandbox: Arc::new(sandbox),
-            modules: Arc::new(modules),
+            modules,
             snapshots: Arc::new(Snapshots::new()),
-            watch: Watch::default(),
+            watch: Watch::new(shared),
             wake: Wake::default(),
+            held: Held::default(),
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),
             module_turn: tokio::sync::Mutex::default(),
-            worker: Id::generate(now).to_string(),
+            worker: Id::generate(Timestamp::now()).to_string(),
             profile,
             _directory: directory,
         }))
@@ -162,14 +181,24 @@ async fn keyring(host: &Host, root_key: &Path) -> Result<(Keyring, Id), OpenErro
         let profile = host.profiles().await?.first().copied().ok_or(OpenError::NoProfile)?;
         return Ok((keyring, profile));
     }
-    let root = match root_key.exists() {
-        true => RootKey::read(root_key)?,
-        false => RootKey::create(root_key)?,
+    let made = !root_key.exists();
+    let root = match made {
+        true => RootKey::create(root_key)?,
+        false => RootKey::read(root_key)?,
     };
     let now = Timestamp::now();
     let profile = Id::generate(now);
     let (mut keyring, host_key) = Keyring::create(&root, now);
     let data_key = keyring.add_profile(&root, profile, now);
-    host.found(profile, PROFILE, vec![host_key, data_key], now).await?;
-    Ok((keyring, profile))
+    match host.found(profile, PROFILE, vec![host_key, data_key], now).await {
+        Ok(()) => Ok((keyring, profile)),
+        Err(store::Error::Exists) => {
+            if made {
+                // It opens nothing: it must not be taken for the one that does.
+                let _ = std::fs::remove_file(root_key);
+            }
+            Err(OpenError::Founded)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use crate::environment::{Environment, Layout, Origin, Overlay, TooLarge};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
-use crate::run::MAX_ATTEMPTS;
 use crate::vault::{Scratch, SealedValue};
 
 /// The system entries of every run, in the order of their keys.
@@ -33,7 +32,7 @@ pub(super) enum Source {
 /// What stands for the values that each attempt puts in: texts of their lengths.
 const NO_RUN: &str = "000000000000000000000000";
 const NO_ATTEMPT: &str = "0";
-const _: () = assert!(MAX_ATTEMPTS < 10, "the number of an attempt has one digit");
+const LAST_SHORT_ATTEMPT: u32 = 9;
 
 impl Source {
     fn len(&self) -> usize {
@@ -87,10 +86,16 @@ impl Prepared {
     pub(super) fn open(&self, run: Id, attempt: u32) -> Result<Environment, Fault> {
         let mut scratch = Scratch::with_capacity(self.sealed.len());
         let range = self.sealed.open(&mut scratch).map_err(internal)?;
-        let (mut buffer, attempt) = ([0; 24], attempt.to_string());
-        let pieces = [scratch.text(&range), run.encode(&mut buffer), &attempt];
+        let (mut buffer, short) = ([0; 24], attempt.min(LAST_SHORT_ATTEMPT).to_string());
+        let pieces = [scratch.text(&range), run.encode(&mut buffer), &short];
         let environment = self.layout.with(&pieces);
-        environment.ok_or_else(|| internal("it has another length"))
+        let environment = environment.ok_or_else(|| internal("it has another length"))?;
+        if attempt <= LAST_SHORT_ATTEMPT {
+            return Ok(environment);
+        }
+        let mut overlay = Overlay::over(&environment);
+        overlay.add(ATTEMPT, &attempt.to_string(), Origin::System);
+        overlay.settle().map_err(too_large)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Asking for a run: durably queued, or executed at once for `exec`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
@@ -8,12 +9,12 @@ use super::snapshot::Snapshot;
 use super::worker::decide;
 use super::{Job, Module, Runner};
 use crate::analysis::{Digest, InvalidModule, Variable};
-use crate::cause::{Cause, CauseKind};
+use crate::cause::{Cause, CauseKind, MAX_DEPTH};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::run::{EnvironmentEntry, RunRequest};
+use crate::run::{EnvironmentEntry, RunRequest, State, TriggerEntries};
 use crate::sandbox::CompileError;
-use crate::store::{self, Due, NewRun, Tenant};
+use crate::store::{self, Due, NewRun, Once, Tenant};
 use crate::vault::Part;
 
 /// Why a run was not accepted.
@@ -31,6 +32,14 @@ pub enum RequestError {
     /// The module that came with the request does not compile or link.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// Only what has ended is run again.
+    #[error("the run is {0}; only one that has ended can be run again")]
+    NotEnded(State),
+    /// Runs caused one another in too long a chain.
+    #[error(
+        "this would be run {0} of a chain in which each run caused the next; at most {MAX_DEPTH} may follow the first"
+    )]
+    ChainTooDeep(u32),
     /// The scope could not be sealed.
     #[error(transparent)]
     Vault(#[from] crate::vault::Error),
@@ -55,6 +64,17 @@ pub struct ExecRequest {
     pub by: String,
 }
 
+/// What a request for a run repeats.
+#[derive(Default)]
+pub struct Repeats {
+    /// Makes the same request twice one run.
+    pub once: Option<Once>,
+    /// The run that is run again.
+    pub rerun_of: Option<Id>,
+    /// The system entries that its trigger added.
+    pub trigger_entries: TriggerEntries,
+}
+
 impl Runner {
     /// What the policies of the present generation mean for one analysis.
     pub async fn snapshot(
@@ -74,11 +94,31 @@ impl Runner {
         scope: &str,
         cause: Cause,
     ) -> Result<Id, RequestError> {
+        self.enqueue_as(tenant, analysis, scope, cause, Repeats::default()).await
+    }
+
+    /// Queues a run that repeats something.
+    pub async fn enqueue_as(
+        &self,
+        tenant: &Tenant,
+        analysis: Id,
+        scope: &str,
+        cause: Cause,
+        repeats: Repeats,
+    ) -> Result<Id, RequestError> {
+        if cause.depth > MAX_DEPTH {
+            return Err(RequestError::ChainTooDeep(cause.depth));
+        }
         let snapshot = self.snapshot(tenant, analysis).await?;
         let (version, module) = active_version(&snapshot)?;
-        let request = request(&snapshot, module, Some(version), cause);
-        let new = self.new_run(tenant, request, scope)?;
-        let acknowledged = self.host().enqueue(new).await?;
+        let mut request = request(&snapshot, module, Some(version), cause);
+        request.trigger_entries = repeats.trigger_entries;
+        request.rerun_of = repeats.rerun_of;
+        let new = self.new_run(tenant, &snapshot, request, scope)?;
+        let acknowledged = match repeats.once {
+            Some(once) => tenant.enqueue_once(new, once).await?,
+            None => self.host().enqueue(new).await?,
+        };
         self.wake.now();
         Ok(acknowledged.run)
     }
@@ -90,7 +130,7 @@ impl Runner {
         exec: ExecRequest,
     ) -> Result<Id, RequestError> {
         let snapshot = self.snapshot(tenant, exec.analysis).await?;
-        let cause = Cause { kind: CauseKind::Exec, by: exec.by };
+        let cause = Cause::new(CauseKind::Exec, exec.by);
         let (module, request) = match exec.module {
             Some(bytes) => {
                 let (digest, program) = self.compile(bytes).await?;
@@ -110,23 +150,21 @@ impl Runner {
         // Before the claim: a lease must not run while the run waits for its turn. The slots are
         // closed only with the process.
         let slot = Arc::clone(&self.slots).acquire_owned().await;
-        let claimed = loop {
-            let new = self.new_run(tenant, request.clone(), &exec.scope)?;
+        let (claimed, hold) = loop {
+            let new = self.new_run(tenant, &snapshot, request.clone(), &exec.scope)?;
             let snapshots = Arc::clone(&self.snapshots);
-            let caps = self.settings.sandbox.caps;
             let own: Vec<String> = exec.variables.iter().map(|v| v.key.clone()).collect();
             let decide = move |due: &Due| {
-                let (snapshot, mut grant) = decide(&snapshots, &caps, due)?;
+                let (snapshot, mut grant) = decide(&snapshots, due)?;
                 if !own.is_empty() {
                     grant.environment = overridden(&snapshot, &own);
                 }
                 Some((snapshot, grant))
             };
-            let host = self.host();
-            if let Some(claimed) =
-                host.claim_request(&self.worker, new, Timestamp::now(), decide).await?
-            {
-                break claimed;
+            let asked = Instant::now();
+            let claimed = self.host().claim_request(&self.worker, new, decide).await?;
+            if let Some(claimed) = claimed {
+                break (claimed, self.held.hold(run, asked));
             }
             self.snapshot(tenant, exec.analysis).await?;
         };
@@ -134,18 +172,25 @@ impl Runner {
             profile: tenant.profile(),
             run,
             attempt: claimed.attempt,
+            tried: 0,
+            retries: false,
+            trigger_entries: TriggerEntries::new(),
             snapshot: claimed.decision,
             variables: exec.variables,
             limits,
             module,
             live: None,
+            stop: None,
         };
         let runner = Arc::clone(self);
         // On the guests' runtime, and to its end even when the caller goes away.
         let task = self.guests.spawn(async move {
-            let finished = runner.perform(job, claimed.fence, claimed.scope).await;
+            let finished = runner.perform(job, claimed.fence, claimed.scope, &hold).await;
             drop(slot);
-            runner.conclude(finished).await;
+            if let Some(finished) = finished {
+                runner.conclude(finished).await;
+            }
+            drop(hold);
         });
         // A run that was dropped stays on record as it stands.
         let _ = task.await;
@@ -155,6 +200,7 @@ impl Runner {
     fn new_run(
         &self,
         tenant: &Tenant,
+        snapshot: &Snapshot,
         request: RunRequest,
         scope: &str,
     ) -> Result<NewRun, RequestError> {
@@ -166,7 +212,8 @@ impl Runner {
                 Some(self.vault.seal(profile, &part, text.as_bytes())?)
             }
         };
-        Ok(NewRun { profile, request, scope })
+        let queued_runs = snapshot.analysis.limits.within(&self.settings.sandbox.caps).queued_runs;
+        Ok(NewRun { profile, request, scope, queued_runs })
     }
 }
 
@@ -185,7 +232,8 @@ fn request(snapshot: &Snapshot, module: Digest, version: Option<u32>, cause: Cau
         module,
         version,
         cause,
-        dedupe_key: None,
+        trigger_entries: TriggerEntries::new(),
+        rerun_of: None,
         due_at: now,
         created_at: now,
     }

@@ -54,11 +54,9 @@ impl Runner {
         let size = bytes.len() as u64;
         let (form, digest, bytes) = inspect::<UploadError>(bytes).await?;
         self.sandbox.compile(&digest, form, bytes.clone(), Keep::OnDisk).await?;
-        let modules = Arc::clone(&self.modules);
         // A deletion must not take away the bytes between their arrival and their first use.
         let _turn = self.module_turn.lock().await;
-        let kept = tokio::task::spawn_blocking(move || modules.put(&bytes)).await;
-        kept.map_err(|error| store::Error::Damaged(error.to_string()))??;
+        self.modules.put(&digest, bytes).await?;
         let created_at = Timestamp::now();
         let mut version =
             ModuleVersion { version: 0, digest, form, size, file_name, created_by: by, created_at };
@@ -82,9 +80,7 @@ impl Runner {
 
     /// The bytes of a module, checked against its digest.
     pub async fn module(&self, digest: Digest) -> Result<Vec<u8>, UploadError> {
-        let modules = Arc::clone(&self.modules);
-        let read = tokio::task::spawn_blocking(move || modules.get(&digest)).await;
-        Ok(read.map_err(|error| store::Error::Damaged(error.to_string()))??)
+        self.modules.get(&digest).await
     }
 
     /// Removes an analysis, and the bytes of modules that no other one uses.
@@ -96,19 +92,21 @@ impl Runner {
     ) -> Result<(), store::Error> {
         let _turn = self.module_turn.lock().await;
         let digests = tenant.delete_analysis(analysis, entry).await?;
-        let (modules, sandbox) = (Arc::clone(&self.modules), Arc::clone(&self.sandbox));
+        for digest in &digests {
+            if let Err(error) = self.modules.remove(digest).await {
+                tracing::warn!(%digest, %error, "an unused module could not be removed");
+            }
+        }
+        let sandbox = Arc::clone(&self.sandbox);
         let removed = tokio::task::spawn_blocking(move || {
             for digest in digests {
-                if let Err(error) = modules.remove(&digest) {
-                    tracing::warn!(%digest, %error, "an unused module could not be removed");
-                }
                 if let Err(error) = sandbox.forget(&digest) {
                     tracing::warn!(%digest, %error, "a compiled module could not be removed");
                 }
             }
         });
         if let Err(error) = removed.await {
-            tracing::warn!(%error, "unused modules could not be removed");
+            tracing::warn!(%error, "compiled modules could not be removed");
         }
         Ok(())
     }

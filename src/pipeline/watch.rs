@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -10,6 +11,8 @@ use crate::id::Id;
 /// Who waits for which run, in this process.
 #[derive(Clone, Default)]
 pub struct Watch {
+    /// Whether runs may end in other processes, which do not tell.
+    looks: bool,
     waiting: Arc<Mutex<HashMap<Id, Arc<Notify>>>>,
 }
 
@@ -20,7 +23,15 @@ pub struct Waiting {
     notify: Arc<Notify>,
 }
 
+/// How often a run is looked at that may end in another process.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 impl Watch {
+    /// A watch; `shared` says that runs may end in other processes too.
+    pub fn new(shared: bool) -> Self {
+        Self { looks: shared, ..Self::default() }
+    }
+
     /// Begins to wait for a run.
     pub fn wait_for(&self, run: Id) -> Waiting {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +59,10 @@ impl Waiting {
             if check().await {
                 return;
             }
-            ended.await;
+            match self.watch.looks {
+                true => drop(tokio::time::timeout(LOOK_EVERY, ended).await),
+                false => ended.await,
+            }
         }
     }
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
+use super::held::Stop;
 use super::snapshot::{Snapshot, Snapshots};
 use super::{Job, Module, Runner};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
-use crate::run::LEASE_GRACE;
-use crate::store::{Claimed, Due, Finished, Grant};
+use crate::run::{LEASE, RENEW_EVERY};
+use crate::store::{Claimed, Due, Error, Finished, Grant};
 
 /// The most runs claimed in one transaction.
 const BATCH: usize = 256;
@@ -23,8 +24,8 @@ const POLL: Duration = Duration::from_secs(1);
 /// How often runs whose lease has ended are taken back.
 const RECOVER_EVERY: Duration = Duration::from_secs(10);
 
-/// How often writing an outcome is tried again before the run's lease is left to end.
-const FINISH_ATTEMPTS: u32 = 30;
+/// How long stopped guests get to have their outcomes written.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Wakes the worker: a run was queued.
 #[derive(Clone, Default)]
@@ -38,7 +39,10 @@ impl Wake {
 
 /// A running worker. Dropping it stops claiming; guests that run go on.
 pub struct Worker {
-    task: JoinHandle<()>,
+    runner: Arc<Runner>,
+    work: JoinHandle<()>,
+    /// Aborted when this is dropped.
+    others: JoinSet<()>,
     stop: watch::Sender<bool>,
     /// Ends with the last [`UnderWay`].
     under_way: mpsc::Receiver<Infallible>,
@@ -49,14 +53,21 @@ type UnderWay = mpsc::Sender<Infallible>;
 
 impl Worker {
     /// Stops claiming and waits, at most `drain`, until the runs that were claimed have durable
-    /// outcomes. What still runs then is taken back at the next start.
+    /// outcomes. What still runs then is stopped and goes back to the queue.
     pub async fn stop(mut self, drain: Duration) {
         // Not in the middle of a claim: what is claimed must also be started.
         self.stop.send_replace(true);
-        let _ = (&mut self.task).await;
+        let _ = (&mut self.work).await;
         if tokio::time::timeout(drain, self.under_way.recv()).await.is_err() {
-            tracing::warn!("some runs did not end in time; they start again with the next server");
+            self.runner.held.stop_all(Stop::HostStops);
+            if tokio::time::timeout(LAST_WRITES, self.under_way.recv()).await.is_err() {
+                tracing::warn!(
+                    "some runs could not be given back; they start again when their \
+                     leases end"
+                );
+            }
         }
+        self.others.shutdown().await;
     }
 }
 
@@ -65,13 +76,15 @@ impl Runner {
     pub fn start_worker(self: &Arc<Self>) -> Worker {
         let (stop, stopped) = watch::channel(false);
         let (held, under_way) = mpsc::channel(1);
-        let task = tokio::spawn(work(Arc::clone(self), stopped, held));
-        Worker { task, stop, under_way }
+        let work = tokio::spawn(work(Arc::clone(self), stopped, held));
+        let mut others = JoinSet::new();
+        others.spawn(keep(Arc::clone(self)));
+        others.spawn(listen(Arc::clone(self)));
+        Worker { runner: Arc::clone(self), work, others, stop, under_way }
     }
 }
 
 async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way: UnderWay) {
-    let mut recovered = Instant::now();
     loop {
         let first = tokio::select! {
             biased;
@@ -80,19 +93,13 @@ async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way
         };
         // Closed only with the process.
         let Ok(first) = first else { return };
-        if recovered.elapsed() >= RECOVER_EVERY {
-            recovered = Instant::now();
-            if let Err(error) = runner.host().recover(Timestamp::now(), Some(&runner.worker)).await
-            {
-                tracing::error!(%error, "runs of lost workers could not be taken back");
-            }
-        }
         let mut permits = vec![first];
         while permits.len() < BATCH
             && let Ok(permit) = Arc::clone(&runner.slots).try_acquire_owned()
         {
             permits.push(permit);
         }
+        let asked = Instant::now();
         match runner.claim(permits.len()).await {
             Ok(claimed) if claimed.is_empty() => {
                 drop(permits);
@@ -103,7 +110,7 @@ async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way
             }
             Ok(claimed) => {
                 for (claimed, permit) in claimed.into_iter().zip(permits) {
-                    runner.start(claimed, permit, under_way.clone());
+                    runner.start(claimed, asked, permit, under_way.clone());
                 }
             }
             Err(error) => {
@@ -111,6 +118,79 @@ async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way
                 tracing::error!(%error, "no runs could be claimed; trying again");
                 tokio::time::sleep(POLL).await;
             }
+        }
+    }
+}
+
+/// Renews leases, stops guests whose lease cannot be renewed, hears of cancelled runs, and takes
+/// back the runs of nodes that are gone.
+async fn keep(runner: Arc<Runner>) {
+    let shared = runner.store.is_shared();
+    let (mut renewed, mut recovered) = (Instant::now(), Instant::now());
+    let mut tick = tokio::time::interval(POLL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if renewed.elapsed() >= RENEW_EVERY {
+            renewed = Instant::now();
+            runner.renew().await;
+        }
+        // Nobody else can take a run of a store that is not shared, nor ask to cancel one.
+        if !shared {
+            continue;
+        }
+        let stopped = runner.held.stop_overdue(Instant::now());
+        if stopped > 0 {
+            tracing::warn!(runs = stopped, "leases could not be renewed: their guests are stopped");
+        }
+        match runner.host().asked_to_cancel(&runner.worker).await {
+            Ok(runs) => runs.into_iter().for_each(|run| runner.held.stop(run, Stop::Cancelled)),
+            Err(error) => tracing::warn!(%error, "cancelled runs could not be looked up"),
+        }
+        if recovered.elapsed() >= RECOVER_EVERY {
+            recovered = Instant::now();
+            match runner.host().recover(false).await {
+                Ok(0) => {}
+                Ok(runs) => {
+                    tracing::warn!(runs, "took back runs whose lease had ended");
+                    runner.wake.now();
+                }
+                Err(error) => tracing::error!(%error, "runs of lost workers stay where they are"),
+            }
+        }
+    }
+}
+
+/// Wakes the worker when another node has queued a run.
+async fn listen(runner: Arc<Runner>) {
+    loop {
+        match runner.store.notices().await {
+            Ok(Some(mut notices)) => loop {
+                notices.next().await;
+                runner.wake.now();
+            },
+            Ok(None) => return,
+            Err(error) => {
+                tracing::debug!(%error, "notices of other nodes are not heard");
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+}
+
+impl Runner {
+    async fn renew(&self) {
+        let (asked, runs) = (Instant::now(), self.held.runs());
+        if runs.is_empty() {
+            return;
+        }
+        match self.host().renew(&self.worker, runs.clone(), LEASE).await {
+            // A run that has just ended is not held any more either; stopping it does nothing.
+            Ok(renewed) if self.store.is_shared() => {
+                self.held.renewed(&runs, &renewed.held, asked);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "leases could not be renewed"),
         }
     }
 }
@@ -126,9 +206,8 @@ impl Runner {
         let mut failed = None;
         loop {
             let snapshots = Arc::clone(&self.snapshots);
-            let caps = self.settings.sandbox.caps;
-            let decide = move |due: &Due| decide(&snapshots, &caps, due);
-            let batch = host.claim(&self.worker, limit, Timestamp::now(), decide).await?;
+            let decide = move |due: &Due| decide(&snapshots, due);
+            let batch = host.claim(&self.worker, limit, decide).await?;
             if !batch.claimed.is_empty() || batch.undecided.is_empty() {
                 return Ok(batch.claimed);
             }
@@ -147,7 +226,7 @@ impl Runner {
     /// What a claim decides about a due run: nothing where the decision in memory is not of the
     /// run's generation.
     pub fn decide(&self, due: &Due) -> Option<(Arc<Snapshot>, Grant)> {
-        decide(&self.snapshots, &self.settings.sandbox.caps, due)
+        decide(&self.snapshots, due)
     }
 
     /// Waits until a run is queued or due, or for a while.
@@ -165,17 +244,21 @@ impl Runner {
     fn start(
         self: &Arc<Self>,
         claimed: Claimed<Arc<Snapshot>>,
+        asked: Instant,
         permit: OwnedSemaphorePermit,
         under_way: UnderWay,
     ) {
         let runner = Arc::clone(self);
+        let hold = self.held.hold(claimed.run.id, asked);
         self.guests.spawn(async move {
             let (fence, job, scope) = runner.job(claimed);
-            let finished = runner.perform(job, fence, scope).await;
+            let finished = runner.perform(job, fence, scope, &hold).await;
             // The outcome is committed with others, without holding the slot.
             drop(permit);
-            runner.conclude(finished).await;
-            drop(under_way);
+            if let Some(finished) = finished {
+                runner.conclude(finished).await;
+            }
+            drop((hold, under_way));
         });
     }
 
@@ -186,37 +269,42 @@ impl Runner {
             profile,
             run: run.id,
             attempt,
+            tried: attempt.saturating_sub(run.losses + 1),
+            retries: true,
             snapshot,
             variables: Vec::new(),
+            trigger_entries: run.trigger_entries,
             limits,
             module: Module::Stored(run.module),
             live: None,
+            stop: None,
         };
         (fence, job, scope)
     }
 
-    /// Makes an outcome durable and tells who waits. A full disk delays it and loses nothing.
+    /// Makes an outcome durable and tells who waits. A full disk or a database out of reach delays
+    /// it and loses nothing: the fence keeps an outcome out that comes too late.
     pub(super) async fn conclude(&self, finished: Finished) {
         let run = finished.run;
-        for _ in 0..FINISH_ATTEMPTS {
+        loop {
             match self.host().finish(finished.clone()).await {
                 Ok(()) => break,
+                Err(Error::Closed) => return,
                 Err(error) => {
                     tracing::error!(%run, %error, "an outcome could not be written; trying again");
                     tokio::time::sleep(POLL).await;
                 }
             }
         }
+        if finished.retry_at.is_some() {
+            self.wake.now();
+        }
         self.watch.ended(run);
     }
 }
 
 /// The decision inside the claim: only a snapshot of the transaction's own generation counts.
-pub(super) fn decide(
-    snapshots: &Snapshots,
-    caps: &crate::analysis::Limits,
-    due: &Due,
-) -> Option<(Arc<Snapshot>, Grant)> {
+pub(super) fn decide(snapshots: &Snapshots, due: &Due) -> Option<(Arc<Snapshot>, Grant)> {
     let snapshot = snapshots.get(due.profile, due.run.analysis, due.generation)?;
     let attempt = due.run.attempts + 1;
     let entry = snapshot.grants.as_ref().map(|keys| Entry {
@@ -227,7 +315,6 @@ pub(super) fn decide(
         // Joined and not formatted: it is long, and made for every run.
         detail: [r#"{"attempt":"#, &attempt.to_string(), r#","keys":"#, keys, "}"].concat(),
     });
-    let lease = snapshot.analysis.limits.within(caps).wall_time() + LEASE_GRACE;
     let environment = Arc::clone(&snapshot.environment);
-    Some((snapshot, Grant { environment, entry, lease }))
+    Some((snapshot, Grant { environment, entry }))
 }

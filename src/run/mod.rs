@@ -13,6 +13,7 @@ pub use console::Line;
 pub use request::RunRequest;
 pub use state::State;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::analysis::Digest;
@@ -20,11 +21,20 @@ use crate::cause::Cause;
 use crate::clock::Timestamp;
 use crate::id::Id;
 
-/// How many attempts a run gets when hosts keep going down under it.
-pub const MAX_ATTEMPTS: u32 = 5;
+/// How often a run may be lost with its worker before it is dead.
+pub const MAX_LOSSES: u32 = 5;
 
-/// How long past its wall time a worker may take to write the outcome before its lease ends.
-pub const LEASE_GRACE: Duration = Duration::from_secs(60);
+/// How long a worker holds a run before it has to renew the lease.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// How often leases are renewed.
+pub const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// How long before the end of a lease that could not be renewed its guest is stopped.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(3);
+
+/// System entries of the environment that a trigger adds, such as `_action_id`.
+pub type TriggerEntries = BTreeMap<String, String>;
 
 /// One run as the store keeps it; scope, outcome and console stand beside it.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,8 +51,14 @@ pub struct Run {
     pub state: State,
     /// What set it off.
     pub cause: Cause,
+    /// System entries that the trigger added to the environment.
+    pub trigger_entries: TriggerEntries,
+    /// The run that this one repeats.
+    pub rerun_of: Option<Id>,
     /// How many attempts were started.
     pub attempts: u32,
+    /// How many of them were lost with their workers.
+    pub losses: u32,
     /// When it was acknowledged.
     pub created_at: Timestamp,
     /// When its latest attempt started.

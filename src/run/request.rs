@@ -1,5 +1,6 @@
 //! What a cause asks for.
 
+use super::TriggerEntries;
 use crate::analysis::Digest;
 use crate::cause::Cause;
 use crate::clock::Timestamp;
@@ -18,8 +19,10 @@ pub struct RunRequest {
     pub version: Option<u32>,
     /// What set it off.
     pub cause: Cause,
-    /// Makes the same request twice the same run, per profile.
-    pub dedupe_key: Option<String>,
+    /// System entries that the trigger adds to the environment.
+    pub trigger_entries: TriggerEntries,
+    /// The run that this one repeats.
+    pub rerun_of: Option<Id>,
     /// The earliest start.
     pub due_at: Timestamp,
     /// When it was made.

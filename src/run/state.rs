@@ -17,13 +17,15 @@ pub enum State {
     Succeeded,
     /// The last attempt ended in a fault.
     Failed,
+    /// It failed for good after it was tried again, or was lost too often.
+    Dead,
     /// Somebody called it off.
     Cancelled,
 }
 
 impl State {
-    const ALL: [Self; 5] =
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+    const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Dead, Self::Cancelled];
 
     /// The word for it in the API and in the store.
     pub const fn as_str(self) -> &'static str {
@@ -32,13 +34,14 @@ impl State {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Dead => "dead",
             Self::Cancelled => "cancelled",
         }
     }
 
     /// Whether the run is over.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+        !matches!(self, Self::Queued | Self::Running)
     }
 }
 
@@ -71,6 +74,6 @@ mod tests {
         for state in State::ALL {
             assert_eq!(state.as_str().parse(), Ok(state));
         }
-        assert_eq!("done".parse::<State>(), Err(()));
+        assert_eq!("gone".parse::<State>(), Err(()));
     }
 }

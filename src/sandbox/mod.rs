@@ -24,8 +24,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::analysis::{Digest, Form, Limits};
@@ -162,6 +162,8 @@ pub struct Input {
     pub scope: String,
     /// Who wants each console line as soon as it is complete.
     pub live: Option<UnboundedSender<Line>>,
+    /// Told once when the guest shall stop, if anybody may say so.
+    pub stop: Option<Arc<Notify>>,
 }
 
 /// Compiles modules and runs them. Its methods need a tokio runtime with time and I/O.
@@ -307,7 +309,20 @@ impl Sandbox {
         let state = State::new(limiter, console.clone(), deadline, command);
         let mut store = state.into_store(&self.linkers.engine);
         let entered = program.enter(&mut store, &input);
-        let ending = tokio::time::timeout_at(deadline.into(), entered).await;
+        let stopped = async {
+            match &input.stop {
+                Some(stop) => stop.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ending = tokio::time::timeout_at(deadline.into(), async {
+            tokio::select! {
+                biased;
+                () = stopped => Ending::Stopped,
+                ending = entered => ending,
+            }
+        });
+        let ending = ending.await;
         let State { limiter, .. } = store.into_data();
         let duration = started.elapsed();
         let ending = ending.unwrap_or(Ending::TimeUp);

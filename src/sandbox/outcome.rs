@@ -65,6 +65,9 @@ pub(super) fn settle(
             Fault::new(FaultCode::Exit, format!("the command ended with exit code {code}"))
         }
         Ending::TimeUp => return Err(time_up(limits)),
+        Ending::Stopped => {
+            return Err(Fault::new(FaultCode::Cancelled, "the run was called off while it ran"));
+        }
         Ending::Failure(error) => failure(&error, limits, redactor),
     };
     match (refused, fault.code) {

@@ -44,6 +44,8 @@ pub(super) enum Ending {
     Failure(wasmtime::Error),
     /// Its wall time was over.
     TimeUp,
+    /// Somebody stopped it from outside.
+    Stopped,
 }
 
 /// Why an artefact cannot be linked.

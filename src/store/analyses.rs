@@ -1,18 +1,16 @@
 //! Analyses.
 
-use sqlx::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
-
-use super::row::{Columns, damaged};
-use super::{Connection, Dialect, Error, Filter, Page, Tenant, audit, bump, tags};
-use crate::analysis::{Analysis, Digest, Limits};
+use super::row::damaged;
+use super::statement::{QueryBuilder, query};
+use super::{Connection, Error, Filter, Page, Tenant, audit, bump, tags};
+use crate::analysis::{Analysis, Digest, Limits, Retry};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::policy::ResourceType;
 use crate::tag::Tags;
 
-const COLUMNS: &str = "SELECT id, name, description, active, run_on, runtime, limits, version, \
+const COLUMNS: &str = "SELECT id, name, description, active, run_on, runtime, limits, retry, version, \
      token_hint, variables, created_at, updated_at, \
      (SELECT run.created_at FROM run WHERE run.analysis_id = analysis.id \
       ORDER BY run.id DESC LIMIT 1) AS last_run, \
@@ -46,6 +44,8 @@ pub struct AnalysisEdit {
     pub runtime: Option<String>,
     /// All limits.
     pub limits: Option<Limits>,
+    /// All retry rules.
+    pub retry: Option<Retry>,
     /// All tags.
     pub tags: Option<Tags>,
     /// All variables, sealed; the inner none removes them.
@@ -76,11 +76,11 @@ impl Tenant {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let analysis = &new.analysis;
-                sqlx::query(
+                query(
                     "INSERT INTO analysis (id, profile_id, name, description, active, run_on, \
-                     runtime, limits, token_digest, token_bound, token_hint, variables, created_at, \
+                     runtime, limits, retry, token_digest, token_bound, token_hint, variables, created_at, \
                      updated_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
                 )
                 .bind(analysis.id.to_string())
                 .bind(&*profile)
@@ -90,6 +90,7 @@ impl Tenant {
                 .bind(&analysis.run_on)
                 .bind(&analysis.runtime)
                 .bind(limits_text(&analysis.limits))
+                .bind(retry_text(&analysis.retry))
                 .bind(&token.digest[..])
                 .bind(&token.bound[..])
                 .bind(&token.hint)
@@ -119,9 +120,10 @@ impl Tenant {
             Box::pin(async move {
                 let seen_by_runs = edit.active.is_some()
                     || edit.limits.is_some()
+                    || edit.retry.is_some()
                     || edit.tags.is_some()
                     || edit.variables.is_some();
-                let mut update = QueryBuilder::<Dialect>::new("UPDATE analysis SET updated_at = ");
+                let mut update = QueryBuilder::new("UPDATE analysis SET updated_at = ");
                 update.push_bind(entry.at.as_millis());
                 if let Some(name) = edit.name {
                     update.push(", name = ").push_bind(name);
@@ -141,6 +143,9 @@ impl Tenant {
                 if let Some(limits) = &edit.limits {
                     update.push(", limits = ").push_bind(limits_text(limits));
                 }
+                if let Some(retry) = &edit.retry {
+                    update.push(", retry = ").push_bind(retry_text(retry));
+                }
                 if let Some(variables) = edit.variables {
                     update.push(", variables = ").push_bind(variables);
                 }
@@ -151,7 +156,7 @@ impl Tenant {
                 }
                 update.push(" WHERE id = ").push_bind(id.to_string());
                 update.push(" AND profile_id = ").push_bind(&*profile);
-                if update.build().execute(&mut *connection).await?.rows_affected() == 0 {
+                if update.build().execute(&mut *connection).await? == 0 {
                     return Err(Error::NotFound);
                 }
                 if let Some(new) = &edit.tags {
@@ -174,7 +179,7 @@ impl Tenant {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let id_text = id.to_string();
-                let buried = sqlx::query(
+                let buried = query(
                     "INSERT INTO tombstone (profile_id, resource, resource_id, name, deleted_at) \
                      SELECT profile_id, $1, id, name, $2 FROM analysis \
                      WHERE id = $3 AND profile_id = $4",
@@ -185,21 +190,21 @@ impl Tenant {
                 .bind(&*profile)
                 .execute(&mut *connection)
                 .await?;
-                if buried.rows_affected() == 0 {
+                if buried == 0 {
                     return Err(Error::NotFound);
                 }
-                let orphans = sqlx::query(
+                let orphans = query(
                     "SELECT DISTINCT digest FROM module_version WHERE analysis_id = $1 AND digest \
                      NOT IN (SELECT digest FROM module_version WHERE analysis_id <> $1)",
                 )
                 .bind(&id_text)
                 .fetch_all(&mut *connection)
                 .await?;
-                sqlx::query("DELETE FROM module_version WHERE analysis_id = $1")
+                query("DELETE FROM module_version WHERE analysis_id = $1")
                     .bind(&id_text)
                     .execute(&mut *connection)
                     .await?;
-                sqlx::query(
+                query(
                     "UPDATE run SET state = 'cancelled', finished_at = $1 \
                      WHERE analysis_id = $2 AND state = 'queued'",
                 )
@@ -208,7 +213,7 @@ impl Tenant {
                 .execute(&mut *connection)
                 .await?;
                 tags::remove(connection, id).await?;
-                sqlx::query("DELETE FROM analysis WHERE id = $1")
+                query("DELETE FROM analysis WHERE id = $1")
                     .bind(&id_text)
                     .execute(&mut *connection)
                     .await?;
@@ -228,7 +233,7 @@ impl Tenant {
     /// Analyses in the order of their names.
     pub async fn analyses(&self, filter: &Filter, page: Page) -> Result<Vec<Analysis>, Error> {
         let mut view = self.view().await?;
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         filter.push(&mut query, "name");
         page.push(&mut query, "name, id");
@@ -243,7 +248,7 @@ pub(super) async fn one(
     profile: &str,
     id: Id,
 ) -> Result<StoredAnalysis, Error> {
-    let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+    let mut query = QueryBuilder::new(COLUMNS);
     query.push(" WHERE profile_id = ").push_bind(profile);
     query.push(" AND id = ").push_bind(id.to_string());
     read(connection, query).await?.pop().ok_or(Error::NotFound)
@@ -251,7 +256,7 @@ pub(super) async fn one(
 
 async fn read(
     connection: &mut Connection,
-    mut query: QueryBuilder<Dialect>,
+    query: QueryBuilder,
 ) -> Result<Vec<StoredAnalysis>, Error> {
     let rows = query.build().fetch_all(&mut *connection).await?;
     let ids = rows.iter().map(|row| row.id("id")).collect::<Result<Vec<_>, _>>()?;
@@ -262,20 +267,19 @@ async fn read(
             analysis: Analysis {
                 id,
                 name: row.text("name")?,
-                description: optional_text(row, "description")?,
+                description: row.optional_text("description")?,
                 active: row.flag("active")?,
                 run_on: row.text("run_on")?,
                 runtime: row.text("runtime")?,
                 tags: tags.remove(&id).unwrap_or_default(),
                 limits: serde_json::from_str(&limits).map_err(|e| damaged("limits", &e))?,
+                retry: row.optional_json("retry")?.unwrap_or_default(),
                 version: row.optional_number("version")?,
                 last_run: row.optional_time("last_run")?,
                 created_at: row.time("created_at")?,
                 updated_at: row.time("updated_at")?,
             },
-            module: optional_text(row, "digest")?
-                .map(|text| text.parse().map_err(|_| damaged("digest", &text)))
-                .transpose()?,
+            module: row.optional_word("digest")?,
             variables: row.optional_bytes("variables")?,
             token_hint: row.text("token_hint")?,
         })
@@ -283,8 +287,9 @@ async fn read(
     stored.collect()
 }
 
-fn optional_text(row: &SqliteRow, column: &str) -> Result<Option<String>, Error> {
-    Ok(sqlx::Row::try_get(row, column)?)
+fn retry_text(retry: &Retry) -> String {
+    // Integers and words cannot fail to be written as JSON.
+    serde_json::to_string(retry).unwrap_or_default()
 }
 
 fn limits_text(limits: &Limits) -> String {
@@ -305,6 +310,7 @@ impl StoredAnalysis {
             runtime: "wasm".into(),
             tags: Tags::default(),
             limits,
+            retry: Retry::default(),
             version: None,
             last_run: None,
             created_at: at,

@@ -1,8 +1,7 @@
 //! Writing and reading the audit.
 
-use sqlx::QueryBuilder;
-
-use super::{Connection, Dialect, Error};
+use super::statement::QueryBuilder;
+use super::{Connection, Error};
 use crate::audit::Entry;
 
 /// Appends one entry, in the caller's transaction.
@@ -20,7 +19,7 @@ pub(super) async fn append_all(
     entries: &[(String, Entry)],
 ) -> Result<(), Error> {
     for entries in super::queue::statements(entries) {
-        let mut insert = QueryBuilder::<Dialect>::new(
+        let mut insert = QueryBuilder::new(
             "INSERT INTO audit (profile_id, at, principal, event, resource_id, detail) ",
         );
         insert.push_values(entries, |mut row, (profile, entry)| {

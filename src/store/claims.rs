@@ -1,26 +1,25 @@
-//! Claiming queued runs, and taking back those whose host went down.
+//! Claiming queued runs.
 //!
 //! A claim is one transaction for a batch of runs: attempt, lease, fence, the policy decision,
 //! the grants and their audit entries commit together.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
-
+use super::connection::Row;
+use super::lanes::{self, Share};
 use super::queue::{self, NewRun, statements};
-use super::row::Columns;
-use super::{Connection, Dialect, Error, Host, audit};
+use super::statement::{QueryBuilder, query};
+use super::{Connection, Error, Host, audit};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::run::{MAX_ATTEMPTS, Run, State};
+use crate::run::{LEASE, Run, State};
 
 const DUE: &str = "SELECT run.id, run.profile_id, profile.generation, analysis_id, module_digest, \
-     module_version, state, cause_kind, cause_by, attempts, fence, run.created_at, started_at, \
-     finished_at, sealed FROM run JOIN profile ON profile.id = run.profile_id \
-     LEFT JOIN run_scope ON run_scope.run_id = run.id";
+     module_version, state, cause_kind, cause_by, run.action_id, root_run, depth, \
+     trigger_entries, rerun_of, attempts, losses, fence, run.created_at, started_at, finished_at, \
+     sealed, action.concurrency FROM run JOIN profile ON profile.id = run.profile_id \
+     LEFT JOIN run_scope ON run_scope.run_id = run.id LEFT JOIN action ON action.id = run.action_id";
 
 /// A run that waits to be claimed.
 pub struct Due {
@@ -38,8 +37,6 @@ pub struct Grant {
     pub environment: Arc<str>,
     /// The audit entry that names the granted keys, if there are any.
     pub entry: Option<Entry>,
-    /// How long the worker may hold the run.
-    pub lease: Duration,
 }
 
 /// A run that this worker holds.
@@ -69,13 +66,12 @@ pub struct Batch<D> {
 impl Host {
     /// Claims up to `limit` due runs for `worker`.
     ///
-    /// `decide` is asked inside the transaction and must not block; where it has no answer for
+    /// Which ones is settled by `lanes`. `decide` is asked inside the transaction and must not block; where it has no answer for
     /// the run's generation, the run stays queued and is answered as undecided.
     pub async fn claim<D, F>(
         &self,
         worker: &str,
         limit: usize,
-        now: Timestamp,
         mut decide: F,
     ) -> Result<Batch<D>, Error>
     where
@@ -83,14 +79,28 @@ impl Host {
         F: FnMut(&Due) -> Option<(D, Grant)> + Send + 'static,
     {
         let worker = worker.to_owned();
-        let write = self.store.writer.write(move |connection| {
+        let write = self.store.writer.claim(move |connection| {
             Box::pin(async move {
-                let mut query = QueryBuilder::<Dialect>::new(DUE);
-                query.push(" WHERE state = 'queued' AND due_at <= ").push_bind(now.as_millis());
-                query.push(" ORDER BY due_at, run.id LIMIT ");
-                query.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-                let due = read(connection, query, now).await?;
-                take(connection, &worker, now, due, &mut decide).await
+                // One node at a time, so that limits hold over all nodes together.
+                if connection.is_shared() {
+                    query("SELECT pg_advisory_xact_lock(7202)").execute(&mut *connection).await?;
+                }
+                let now = connection.now().await?;
+                let shares = lanes::shares(connection, limit, now).await?;
+                let mut due = Vec::new();
+                for share in &shares {
+                    due.extend(read(connection, waiting(connection, share, now), now).await?);
+                }
+                if due.iter().any(|row| row.concurrency.is_some()) {
+                    let mut actions = lanes::Actions::running(connection).await?;
+                    due.retain(|row| row.may_run(&mut actions));
+                }
+                let batch = take(connection, &worker, now, due, &mut decide).await?;
+                let mut served: Vec<Id> = batch.claimed.iter().map(|c| c.run.analysis).collect();
+                served.sort_unstable();
+                served.dedup();
+                lanes::served(connection, &served, now).await?;
+                Ok(batch)
             })
         });
         write.await
@@ -102,7 +112,6 @@ impl Host {
         &self,
         worker: &str,
         run: NewRun,
-        now: Timestamp,
         mut decide: F,
     ) -> Result<Option<Claimed<D>>, Error>
     where
@@ -112,11 +121,11 @@ impl Host {
         let worker = worker.to_owned();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let id = run.request.id;
-                queue::insert(connection, &[run]).await?;
-                let mut query = QueryBuilder::<Dialect>::new(DUE);
-                query.push(" WHERE run.id = ").push_bind(id.to_string());
-                let due = read(connection, query, now).await?;
+                let (id, now) = (run.request.id, connection.now().await?);
+                queue::insert_accepted(connection, &[&run]).await?;
+                let mut due = QueryBuilder::new(DUE);
+                due.push(" WHERE run.id = ").push_bind(id.to_string());
+                let due = read(connection, due, now).await?;
                 let mut batch = take(connection, &worker, now, due, &mut decide).await?;
                 // The savepoint is rolled back on an error, and the request with it.
                 batch.claimed.pop().map(Some).ok_or(Error::NotFound)
@@ -128,53 +137,9 @@ impl Host {
         }
     }
 
-    /// Takes back runs whose lease ended under another worker than `me`, or all that are running
-    /// where there is no `me`: at start, nothing can be running. A run goes back to the queue unless its attempts are used up or it
-    /// belonged to an `exec` that is gone; then it fails as lost. Answers how many there were.
-    pub async fn recover(&self, now: Timestamp, me: Option<&str>) -> Result<u64, Error> {
-        let before = if me.is_some() { now.as_millis() } else { i64::MAX };
-        let me = me.unwrap_or_default().to_owned();
-        let write = self.store.writer.write(move |connection| {
-            Box::pin(async move {
-                sqlx::query(
-                    "UPDATE attempt SET finished_at = $1, fault_code = 'lost' \
-                     WHERE finished_at IS NULL AND run_id IN \
-                     (SELECT id FROM run WHERE state = 'running' AND lease_until < $2 \
-                     AND worker <> $3)",
-                )
-                .bind(now.as_millis())
-                .bind(before)
-                .bind(&me)
-                .execute(&mut *connection)
-                .await?;
-                let failed = sqlx::query(
-                    "UPDATE run SET state = 'failed', finished_at = $1, lease_until = NULL \
-                     WHERE state = 'running' AND lease_until < $2 \
-                     AND (attempts >= $3 OR cause_kind = 'exec') AND worker <> $4",
-                )
-                .bind(now.as_millis())
-                .bind(before)
-                .bind(i64::from(MAX_ATTEMPTS))
-                .bind(&me)
-                .execute(&mut *connection)
-                .await?;
-                let queued = sqlx::query(
-                    "UPDATE run SET state = 'queued', lease_until = NULL, worker = NULL \
-                     WHERE state = 'running' AND lease_until < $1 AND worker <> $2",
-                )
-                .bind(before)
-                .bind(&me)
-                .execute(&mut *connection)
-                .await?;
-                Ok(failed.rows_affected() + queued.rows_affected())
-            })
-        });
-        write.await
-    }
-
     /// When the next queued run is due, if any waits.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        let row = sqlx::query("SELECT MIN(due_at) AS due_at FROM run WHERE state = 'queued'")
+        let row = query("SELECT MIN(due_at) AS due_at FROM run WHERE state = 'queued'")
             .fetch_one(&self.store.readers)
             .await?;
         row.optional_time("due_at")
@@ -185,6 +150,38 @@ struct DueRow {
     due: Due,
     fence: i64,
     scope: Option<Vec<u8>>,
+    /// How many runs of the run's action may run at once.
+    concurrency: Option<u64>,
+}
+
+impl DueRow {
+    fn may_run(&self, actions: &mut lanes::Actions) -> bool {
+        let run = &self.due.run;
+        match (run.cause.action, self.concurrency) {
+            (Some(action), Some(limit)) => actions.take(action, run.analysis, limit),
+            _ => true,
+        }
+    }
+}
+
+/// The due runs of one lane, the oldest first. Runs of actions that are at their limit are left
+/// out, so that they are in nobody's way.
+fn waiting(connection: &Connection, share: &Share, now: Timestamp) -> QueryBuilder {
+    let mut due = QueryBuilder::new(DUE);
+    due.push(" WHERE run.state = 'queued' AND run.analysis_id = ");
+    due.push_bind(share.analysis.to_string());
+    due.push(" AND run.due_at <= ").push_bind(now.as_millis());
+    due.push(
+        " AND (action.concurrency IS NULL OR action.concurrency > (SELECT COUNT(*) FROM run AS \
+         other WHERE other.state = 'running' AND other.analysis_id = run.analysis_id \
+         AND other.action_id = run.action_id))",
+    );
+    due.push(" ORDER BY run.due_at, run.id LIMIT ");
+    due.push_bind(i64::try_from(share.runs).unwrap_or(i64::MAX));
+    if connection.is_shared() {
+        due.push(" FOR UPDATE OF run SKIP LOCKED");
+    }
+    due
 }
 
 async fn take<D: Send + Sync>(
@@ -208,31 +205,31 @@ async fn take<D: Send + Sync>(
         if let Some(entry) = grant.entry {
             entries.push((profile.to_string(), entry));
         }
-        grants.push((grant.environment, now.plus(grant.lease)));
+        grants.push(grant.environment);
         let (attempt, fence) = (run.attempts, row.fence + 1);
         batch.claimed.push(Claimed { profile, run, attempt, fence, scope: row.scope, decision });
     }
     let rows: Vec<_> = batch.claimed.iter().zip(&grants).collect();
     for rows in statements(&rows) {
-        let mut update = QueryBuilder::<Dialect>::new(
+        let mut update = QueryBuilder::new(
             "UPDATE run SET state = 'running', fence = v.column2, attempts = v.column3, \
              lease_until = v.column4, started_at = v.column5, worker = v.column6 FROM (",
         );
-        update.push_values(rows, |mut row, (claimed, (_, lease))| {
+        update.push_values(rows, |mut row, (claimed, _)| {
             row.push_bind(claimed.run.id.to_string()).push_bind(claimed.fence);
-            row.push_bind(i64::from(claimed.attempt)).push_bind(lease.as_millis());
+            row.push_bind(i64::from(claimed.attempt)).push_bind(now.plus(LEASE).as_millis());
             row.push_bind(now.as_millis()).push_bind(worker);
         });
         update.push(") AS v WHERE run.id = v.column1");
         update.build().execute(&mut *connection).await?;
 
-        let mut insert = QueryBuilder::<Dialect>::new(
+        let mut insert = QueryBuilder::new(
             "INSERT INTO attempt (run_id, number, worker, fence, environment, started_at, \
              console_truncated) ",
         );
-        insert.push_values(rows, |mut row, (claimed, (environment, _))| {
+        insert.push_values(rows, |mut row, (claimed, environment)| {
             row.push_bind(claimed.run.id.to_string()).push_bind(i64::from(claimed.attempt));
-            row.push_bind(worker).push_bind(claimed.fence).push_bind(&**environment);
+            row.push_bind(worker).push_bind(claimed.fence).push_bind(*environment);
             row.push_bind(now.as_millis()).push_bind(false);
         });
         insert.build().execute(&mut *connection).await?;
@@ -244,11 +241,11 @@ async fn take<D: Send + Sync>(
 /// Reads due runs. A damaged row fails for good: it must not hold up the others.
 async fn read(
     connection: &mut Connection,
-    mut query: QueryBuilder<Dialect>,
+    due: QueryBuilder,
     now: Timestamp,
 ) -> Result<Vec<DueRow>, Error> {
-    let rows = query.build().fetch_all(&mut *connection).await?;
-    let due = |row: &SqliteRow| {
+    let rows = due.build().fetch_all(&mut *connection).await?;
+    let due = |row: &Row| {
         Ok(DueRow {
             due: Due {
                 profile: row.id("profile_id")?,
@@ -257,6 +254,7 @@ async fn read(
             },
             fence: row.integer("fence")?,
             scope: row.optional_bytes("sealed")?,
+            concurrency: row.optional_number("concurrency")?,
         })
     };
     let mut found = Vec::with_capacity(rows.len());
@@ -266,7 +264,7 @@ async fn read(
             Err(error @ Error::Damaged(_)) => {
                 let id = row.text("id")?;
                 tracing::error!(run = id, %error, "a queued run cannot be read, so it fails");
-                sqlx::query("UPDATE run SET state = 'failed', finished_at = $1 WHERE id = $2")
+                query("UPDATE run SET state = 'failed', finished_at = $1 WHERE id = $2")
                     .bind(now.as_millis())
                     .bind(id)
                     .execute(&mut *connection)

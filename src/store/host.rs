@@ -2,9 +2,8 @@
 //!
 //! Profiles, the wrapped keys, and whose a token is: what must be known before a profile is.
 
-use sqlx::sqlite::SqliteRow;
-
-use super::row::Columns;
+use super::connection::Row;
+use super::statement::query;
 use super::{Error, Store};
 use crate::analysis::{Digest, Form};
 use crate::auth::Role;
@@ -62,20 +61,15 @@ impl Host {
 
     /// Every wrapped key of the keyring.
     pub async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, Error> {
-        let rows = sqlx::query(
-            "SELECT id, kind, profile_id, root_key_id, wrapped, created_at FROM wrapped_key",
-        )
-        .fetch_all(&self.store.readers)
-        .await?;
-        let key = |row: &SqliteRow| {
-            let profile: Option<String> = sqlx::Row::try_get(row, "profile_id")?;
-            let profile = profile.map(|text| text.parse());
+        let rows =
+            query("SELECT id, kind, profile_id, root_key_id, wrapped, created_at FROM wrapped_key")
+                .fetch_all(&self.store.readers)
+                .await?;
+        let key = |row: &Row| {
             Ok(WrappedKey {
                 id: row.id("id")?,
                 kind: row.word("kind")?,
-                profile: profile
-                    .transpose()
-                    .map_err(|error| super::row::damaged("profile_id", &error))?,
+                profile: row.optional_word("profile_id")?,
                 root_key_id: row.text("root_key_id")?,
                 wrapped: row.bytes("wrapped")?,
                 created_at: row.time("created_at")?,
@@ -85,6 +79,7 @@ impl Host {
     }
 
     /// Stores the first profile together with the first keys: all of it or nothing.
+    /// [`Error::Exists`] when there are keys already.
     pub async fn found(
         &self,
         profile: Id,
@@ -94,7 +89,15 @@ impl Host {
     ) -> Result<(), Error> {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                sqlx::query(
+                if connection.is_shared() {
+                    query("SELECT pg_advisory_xact_lock(7201)").execute(&mut *connection).await?;
+                }
+                // Of two that found a store at the same time, the second one has to see the first.
+                let founded = query("SELECT id FROM wrapped_key LIMIT 1");
+                if founded.fetch_optional(&mut *connection).await?.is_some() {
+                    return Err(Error::Exists);
+                }
+                query(
                     "INSERT INTO profile (id, name, generation, created_at) VALUES ($1, $2, 1, $3)",
                 )
                 .bind(profile.to_string())
@@ -103,7 +106,7 @@ impl Host {
                 .execute(&mut *connection)
                 .await?;
                 for key in keys {
-                    sqlx::query(
+                    query(
                         "INSERT INTO wrapped_key (id, kind, profile_id, root_key_id, wrapped, \
                          created_at) VALUES ($1, $2, $3, $4, $5, $6)",
                     )
@@ -124,7 +127,7 @@ impl Host {
 
     /// The ids of all profiles, the oldest first.
     pub async fn profiles(&self) -> Result<Vec<Id>, Error> {
-        let rows = sqlx::query("SELECT id FROM profile ORDER BY created_at, id")
+        let rows = query("SELECT id FROM profile ORDER BY created_at, id")
             .fetch_all(&self.store.readers)
             .await?;
         rows.iter().map(|row| row.id("id")).collect()
@@ -135,12 +138,11 @@ impl Host {
         &self,
         digest: &[u8; 32],
     ) -> Result<Option<(TokenOwner, Vec<u8>)>, Error> {
-        let token = sqlx::query(
-            "SELECT id, profile_id, role, expires_at, bound FROM token WHERE digest = $1",
-        )
-        .bind(&digest[..])
-        .fetch_optional(&self.store.readers)
-        .await?;
+        let token =
+            query("SELECT id, profile_id, role, expires_at, bound FROM token WHERE digest = $1")
+                .bind(&digest[..])
+                .fetch_optional(&self.store.readers)
+                .await?;
         if let Some(row) = token {
             let owner = TokenOwner::Token {
                 id: row.id("id")?,
@@ -151,7 +153,7 @@ impl Host {
             return Ok(Some((owner, row.bytes("bound")?)));
         }
         let analysis =
-            sqlx::query("SELECT id, profile_id, token_bound FROM analysis WHERE token_digest = $1")
+            query("SELECT id, profile_id, token_bound FROM analysis WHERE token_digest = $1")
                 .bind(&digest[..])
                 .fetch_optional(&self.store.readers)
                 .await?;
@@ -165,7 +167,7 @@ impl Host {
 
     /// What the bytes of an uploaded module are.
     pub async fn module_form(&self, digest: &Digest) -> Result<Form, Error> {
-        let row = sqlx::query("SELECT form FROM module_version WHERE digest = $1 LIMIT 1")
+        let row = query("SELECT form FROM module_version WHERE digest = $1 LIMIT 1")
             .bind(digest.to_string())
             .fetch_one(&self.store.readers)
             .await?;
@@ -174,7 +176,7 @@ impl Host {
 
     /// The profile of an analysis.
     pub async fn analysis_profile(&self, analysis: Id) -> Result<Id, Error> {
-        let row = sqlx::query("SELECT profile_id FROM analysis WHERE id = $1")
+        let row = query("SELECT profile_id FROM analysis WHERE id = $1")
             .bind(analysis.to_string())
             .fetch_one(&self.store.readers)
             .await?;
@@ -183,7 +185,7 @@ impl Host {
 
     /// The profile of a run.
     pub async fn run_profile(&self, run: Id) -> Result<Id, Error> {
-        let row = sqlx::query("SELECT profile_id FROM run WHERE id = $1")
+        let row = query("SELECT profile_id FROM run WHERE id = $1")
             .bind(run.to_string())
             .fetch_one(&self.store.readers)
             .await?;

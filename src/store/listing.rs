@@ -1,8 +1,6 @@
 //! Pages and exact filters of lists.
 
-use sqlx::QueryBuilder;
-
-use super::Dialect;
+use super::statement::QueryBuilder;
 use crate::id::Id;
 use crate::run::State;
 
@@ -40,7 +38,7 @@ pub struct Filter {
 impl Filter {
     /// Adds the conditions on columns that every tagged resource has. `name` is the column that
     /// holds its name.
-    pub(super) fn push(&self, query: &mut QueryBuilder<Dialect>, name: &'static str) {
+    pub(super) fn push(&self, query: &mut QueryBuilder, name: &'static str) {
         if let Some(id) = self.id {
             query.push(" AND id = ").push_bind(id.to_string());
         }
@@ -63,7 +61,7 @@ impl Filter {
 
 impl Page {
     /// Adds the order and the bounds of the page.
-    pub(super) fn push(self, query: &mut QueryBuilder<Dialect>, order: &'static str) {
+    pub(super) fn push(self, query: &mut QueryBuilder, order: &'static str) {
         let skipped = i64::from(self.page.saturating_sub(1)) * i64::from(self.amount);
         query.push(" ORDER BY ").push(order);
         query.push(" LIMIT ").push_bind(i64::from(self.amount));

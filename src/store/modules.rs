@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-
-use super::row::Columns;
-use super::{Connection, Error, Tenant, audit, bump};
-use crate::analysis::ModuleVersion;
+use super::connection::Row;
+use super::statement::query;
+use super::{Connection, Error, Host, Tenant, audit, bump};
+use crate::analysis::{Digest, ModuleVersion};
 use crate::audit::Entry;
 use crate::id::Id;
 
@@ -21,7 +20,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let row = sqlx::query(
+                let row = query(
                     "INSERT INTO module_version (analysis_id, profile_id, version, digest, form, \
                      size, file_name, created_by, created_at) \
                      SELECT id, profile_id, (SELECT COALESCE(MAX(version), 0) + 1 FROM \
@@ -65,7 +64,7 @@ impl Tenant {
         &self,
         analysis: Id,
     ) -> Result<BTreeMap<u32, ModuleVersion>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT version, digest, form, size, file_name, created_by, created_at \
              FROM module_version WHERE analysis_id = $1 AND profile_id = $2",
         )
@@ -73,7 +72,7 @@ impl Tenant {
         .bind(self.profile.to_string())
         .fetch_all(&self.store.readers)
         .await?;
-        let version = |row: &SqliteRow| {
+        let version = |row: &Row| {
             let version = ModuleVersion {
                 version: row.number("version")?,
                 digest: row.word("digest")?,
@@ -89,6 +88,37 @@ impl Tenant {
     }
 }
 
+impl Host {
+    /// Keeps a module's bytes where all nodes find them.
+    pub async fn put_module(&self, digest: &Digest, bytes: Vec<u8>) -> Result<(), Error> {
+        let digest = digest.to_string();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let now = connection.now().await?;
+                // Its age protects it until a version names it.
+                query(
+                    "INSERT INTO module (digest, bytes, created_at) VALUES ($1, $2, $3) \
+                     ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes, \
+                     created_at = excluded.created_at",
+                )
+                .bind(digest)
+                .bind(bytes)
+                .bind(now.as_millis())
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        });
+        write.await
+    }
+
+    /// The bytes of a module as they are kept.
+    pub async fn module(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+        let row = query("SELECT bytes FROM module WHERE digest = $1").bind(digest.to_string());
+        row.fetch_one(&self.store.readers).await?.bytes("bytes")
+    }
+}
+
 async fn activate(
     connection: &mut Connection,
     profile: &str,
@@ -96,7 +126,7 @@ async fn activate(
     version: u32,
     entry: &Entry,
 ) -> Result<(), Error> {
-    let done = sqlx::query(
+    let done = query(
         "UPDATE analysis SET version = $1, updated_at = $2 WHERE id = $3 AND profile_id = $4 \
          AND EXISTS (SELECT 1 FROM module_version WHERE analysis_id = $3 AND version = $1)",
     )
@@ -106,7 +136,7 @@ async fn activate(
     .bind(profile)
     .execute(&mut *connection)
     .await?;
-    if done.rows_affected() == 0 {
+    if done == 0 {
         return Err(Error::NotFound);
     }
     bump(connection, profile).await?;

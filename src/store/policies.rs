@@ -1,12 +1,12 @@
 //! Policies, and the index of their targets.
 
 use serde_json::{Value, json};
-use sqlx::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
 
-use super::row::{Columns, damaged};
+use super::connection::Row;
+use super::row::damaged;
+use super::statement::{QueryBuilder, query};
 use super::tags::{self, IDS_PER_STATEMENT};
-use super::{Connection, Dialect, Error, Filter, Page, Tenant, audit, bump};
+use super::{Connection, Error, Filter, Page, Tenant, audit, bump};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -22,7 +22,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                sqlx::query(
+                query(
                     "INSERT INTO policy (id, profile_id, name, active, document, created_at, \
                      updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 )
@@ -53,7 +53,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let done = sqlx::query(
+                let done = query(
                     "UPDATE policy SET name = $1, active = $2, document = $3, updated_at = $4 \
                      WHERE id = $5 AND profile_id = $6 AND updated_at = $7",
                 )
@@ -66,7 +66,7 @@ impl Tenant {
                 .bind(read_at.as_millis())
                 .execute(&mut *connection)
                 .await?;
-                if done.rows_affected() == 0 {
+                if done == 0 {
                     return Err(Error::NotFound);
                 }
                 index(connection, &profile, &policy).await?;
@@ -83,12 +83,12 @@ impl Tenant {
             Box::pin(async move {
                 tags::remove(connection, id).await?;
                 unindex(connection, id).await?;
-                let done = sqlx::query("DELETE FROM policy WHERE id = $1 AND profile_id = $2")
+                let done = query("DELETE FROM policy WHERE id = $1 AND profile_id = $2")
                     .bind(id.to_string())
                     .bind(&*profile)
                     .execute(&mut *connection)
                     .await?;
-                if done.rows_affected() == 0 {
+                if done == 0 {
                     return Err(Error::NotFound);
                 }
                 bump(connection, &profile).await?;
@@ -107,7 +107,7 @@ impl Tenant {
     /// Policies in the order of their names.
     pub async fn policies(&self, filter: &Filter, page: Page) -> Result<Vec<Policy>, Error> {
         let mut view = self.view().await?;
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         filter.push(&mut query, "name");
         page.push(&mut query, "name, id");
@@ -128,7 +128,7 @@ pub(super) async fn targeting(
     }
     let mut ids = Vec::new();
     for (form, key, value) in wanted {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT policy_id FROM policy_target \
              WHERE profile_id = $1 AND form = $2 AND key = $3 AND value = $4",
         )
@@ -146,7 +146,7 @@ pub(super) async fn targeting(
     ids.dedup();
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(IDS_PER_STATEMENT) {
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE active = TRUE AND ");
         tags::push_owned_ids(&mut query, profile, ids);
         found.extend(read(connection, query).await?);
@@ -173,7 +173,7 @@ async fn index(connection: &mut Connection, profile: &str, policy: &Policy) -> R
             Selector::Tag(tag) => ("tag", tag.key.clone(), tag.value.as_str()),
             Selector::TagMatch(key) => ("tag_match", key.clone(), ""),
         };
-        sqlx::query(
+        query(
             "INSERT INTO policy_target (profile_id, policy_id, form, key, value) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         )
@@ -189,21 +189,18 @@ async fn index(connection: &mut Connection, profile: &str, policy: &Policy) -> R
 }
 
 async fn unindex(connection: &mut Connection, id: Id) -> Result<(), Error> {
-    sqlx::query("DELETE FROM policy_target WHERE policy_id = $1")
+    query("DELETE FROM policy_target WHERE policy_id = $1")
         .bind(id.to_string())
         .execute(connection)
         .await?;
     Ok(())
 }
 
-async fn read(
-    connection: &mut Connection,
-    mut query: QueryBuilder<Dialect>,
-) -> Result<Vec<Policy>, Error> {
+async fn read(connection: &mut Connection, query: QueryBuilder) -> Result<Vec<Policy>, Error> {
     let rows = query.build().fetch_all(&mut *connection).await?;
     let ids = rows.iter().map(|row| row.id("id")).collect::<Result<Vec<_>, _>>()?;
     let mut tags = tags::of(connection, &ids).await?;
-    let policy = |(row, id): (&SqliteRow, Id)| {
+    let policy = |(row, id): (&Row, Id)| {
         let text = row.text("document")?;
         let document: Value =
             serde_json::from_str(&text).map_err(|error| damaged("document", &error))?;

@@ -5,14 +5,12 @@
 
 use std::collections::HashMap;
 
-use sqlx::QueryBuilder;
-
-use super::row::Columns;
-use super::{Connection, Dialect, Error, Host};
+use super::statement::{QueryBuilder, query};
+use super::{Connection, Error, Host};
 use crate::clock::Timestamp;
 use crate::fault::FaultCode;
 use crate::id::Id;
-use crate::run::{RunRequest, State};
+use crate::run::{RunRequest, State, TriggerEntries};
 
 /// A request to be made durable.
 pub struct NewRun {
@@ -22,12 +20,14 @@ pub struct NewRun {
     pub request: RunRequest,
     /// The scope, sealed; none stands for `[]`.
     pub scope: Option<Vec<u8>>,
+    /// How many runs of the analysis may wait, this one included.
+    pub queued_runs: u64,
 }
 
 /// The answer to a request, once it is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Acknowledged {
-    /// The run: the request's own, or the earlier one with the same dedupe key.
+    /// The run.
     pub run: Id,
 }
 
@@ -40,8 +40,10 @@ pub struct Finished {
     pub fence: i64,
     /// The attempt.
     pub attempt: u32,
-    /// The final state.
+    /// The final state; or queued, where the run is tried again.
     pub state: State,
+    /// When it is tried again.
+    pub retry_at: Option<Timestamp>,
     /// Why it failed, if it did.
     pub fault: Option<FaultCode>,
     /// The result or the fault's message, sealed.
@@ -82,60 +84,103 @@ pub(super) fn statements<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// Inserts requests and answers which run each became.
+/// Inserts requests and answers for each whether it waits now.
 pub(super) async fn insert(
     connection: &mut Connection,
     runs: &[NewRun],
-) -> Result<Vec<Acknowledged>, Error> {
+) -> Result<Vec<Result<Acknowledged, Error>>, Error> {
+    let mut room = Room::default();
+    let (mut answers, mut accepted) = (Vec::with_capacity(runs.len()), Vec::new());
+    for run in runs {
+        let taken = room.take(connection, run).await?;
+        if taken.is_ok() {
+            accepted.push(run);
+        }
+        answers.push(taken.map(|()| Acknowledged { run: run.request.id }));
+    }
+    insert_accepted(connection, &accepted).await?;
+    Ok(answers)
+}
+
+/// Inserts requests that there is room for.
+pub(super) async fn insert_accepted(
+    connection: &mut Connection,
+    runs: &[&NewRun],
+) -> Result<(), Error> {
     for runs in statements(runs) {
-        let mut insert = QueryBuilder::<Dialect>::new(
+        let mut insert = QueryBuilder::new(
             "INSERT INTO run (id, profile_id, analysis_id, module_digest, module_version, state, \
-             cause_kind, cause_by, dedupe_key, due_at, fence, attempts, created_at) ",
+             cause_kind, cause_by, action_id, root_run, depth, trigger_entries, rerun_of, due_at, \
+             fence, attempts, losses, created_at) ",
         );
         insert.push_values(runs, |mut row, run| {
             let request = &run.request;
+            let cause = &request.cause;
             row.push_bind(request.id.to_string()).push_bind(run.profile.to_string());
             row.push_bind(request.analysis.to_string()).push_bind(request.module.to_string());
             row.push_bind(request.version.map(i64::from)).push_bind(State::Queued.as_str());
-            row.push_bind(request.cause.kind.as_str()).push_bind(&request.cause.by);
-            row.push_bind(&request.dedupe_key).push_bind(request.due_at.as_millis());
-            row.push_bind(0_i64).push_bind(0_i64).push_bind(request.created_at.as_millis());
+            row.push_bind(cause.kind.as_str()).push_bind(&cause.by);
+            row.push_bind(text(cause.action)).push_bind(text(cause.root));
+            row.push_bind(i64::from(cause.depth)).push_bind(entries(&request.trigger_entries));
+            row.push_bind(text(request.rerun_of)).push_bind(request.due_at.as_millis());
+            row.push_bind(0_i64).push_bind(0_i64).push_bind(0_i64);
+            row.push_bind(request.created_at.as_millis());
         });
-        insert.push(" ON CONFLICT DO NOTHING");
         insert.build().execute(&mut *connection).await?;
     }
-    let earlier = deduplicated(connection, runs).await?;
-    let fresh = |run: &&NewRun| run.scope.is_some() && !earlier.contains_key(&run.request.id);
-    let scopes: Vec<_> = runs.iter().filter(fresh).collect();
+    let scopes: Vec<_> = runs.iter().filter(|run| run.scope.is_some()).collect();
     for scopes in statements(&scopes) {
-        let mut insert = QueryBuilder::<Dialect>::new("INSERT INTO run_scope (run_id, sealed) ");
+        let mut insert = QueryBuilder::new("INSERT INTO run_scope (run_id, sealed) ");
         insert.push_values(scopes, |mut row, run| {
             row.push_bind(run.request.id.to_string()).push_bind(&run.scope);
         });
         insert.build().execute(&mut *connection).await?;
     }
-    let run = |run: &NewRun| earlier.get(&run.request.id).copied().unwrap_or(run.request.id);
-    Ok(runs.iter().map(|new| Acknowledged { run: run(new) }).collect())
+    Ok(())
 }
 
-/// Of the requests with a dedupe key, those that became an earlier run, with that run.
-async fn deduplicated(
-    connection: &mut Connection,
-    runs: &[NewRun],
-) -> Result<HashMap<Id, Id>, Error> {
-    let mut earlier = HashMap::new();
-    for run in runs.iter().filter(|run| run.request.dedupe_key.is_some()) {
-        let row = sqlx::query("SELECT id FROM run WHERE profile_id = $1 AND dedupe_key = $2")
-            .bind(run.profile.to_string())
-            .bind(&run.request.dedupe_key)
-            .fetch_one(&mut *connection)
-            .await?;
-        let id = row.id("id")?;
-        if id != run.request.id {
-            earlier.insert(run.request.id, id);
+fn text(id: Option<Id>) -> Option<String> {
+    id.map(|id| id.to_string())
+}
+
+fn entries(entries: &TriggerEntries) -> Option<String> {
+    // Strings cannot fail to be written as JSON.
+    (!entries.is_empty()).then(|| serde_json::to_string(entries).unwrap_or_default())
+}
+
+/// How many more runs of each analysis may wait, for the writes of one transaction.
+#[derive(Default)]
+pub(super) struct Room(HashMap<Id, u64>);
+
+impl Room {
+    /// Takes one place, if there is one.
+    pub(super) async fn take(
+        &mut self,
+        connection: &mut Connection,
+        run: &NewRun,
+    ) -> Result<Result<(), Error>, Error> {
+        let (analysis, cap) = (run.request.analysis, run.queued_runs);
+        let left = match self.0.get_mut(&analysis) {
+            Some(left) => left,
+            None => {
+                let waiting = query(
+                    "SELECT COUNT(*) AS waiting FROM (SELECT 1 FROM run WHERE state = 'queued' \
+                     AND analysis_id = $1 LIMIT $2) AS waiting",
+                );
+                let limit = i64::try_from(cap).unwrap_or(i64::MAX);
+                let waiting = waiting.bind(analysis.to_string()).bind(limit);
+                let waiting: u64 = waiting.fetch_one(connection).await?.number("waiting")?;
+                self.0.entry(analysis).or_insert(cap.saturating_sub(waiting))
+            }
+        };
+        match left.checked_sub(1) {
+            Some(fewer) => {
+                *left = fewer;
+                Ok(Ok(()))
+            }
+            None => Ok(Err(Error::QueueFull { queued: cap })),
         }
     }
-    Ok(earlier)
 }
 
 /// Writes outcomes. The run's row changes only under the fence of its claim; console and outcome
@@ -145,19 +190,24 @@ pub(super) async fn finish(
     outcomes: &[Finished],
 ) -> Result<(), Error> {
     for outcomes in statements(outcomes) {
-        let mut update = QueryBuilder::<Dialect>::new(
-            "UPDATE run SET state = v.column3, finished_at = v.column4, lease_until = NULL FROM (",
+        let mut update = QueryBuilder::new(
+            "UPDATE run SET lease_until = NULL, due_at = COALESCE(v.column5, due_at), \
+             state = CASE WHEN v.column3 = 'queued' AND cancelled_by IS NOT NULL \
+             THEN 'cancelled' ELSE v.column3 END, \
+             finished_at = CASE WHEN v.column3 = 'queued' AND cancelled_by IS NULL \
+             THEN NULL ELSE v.column4 END FROM (",
         );
         update.push_values(outcomes, |mut row, outcome| {
             row.push_bind(outcome.run.to_string()).push_bind(outcome.fence);
             row.push_bind(outcome.state.as_str()).push_bind(outcome.at.as_millis());
+            row.push_bind(outcome.retry_at.map(Timestamp::as_millis));
         });
         update.push(
             ") AS v WHERE run.id = v.column1 AND run.fence = v.column2 AND run.state = 'running'",
         );
         update.build().execute(&mut *connection).await?;
 
-        let mut update = QueryBuilder::<Dialect>::new(
+        let mut update = QueryBuilder::new(
             "UPDATE attempt SET finished_at = v.column3, duration_us = v.column4, \
              peak_memory_bytes = v.column5, console_truncated = v.column6, \
              fault_code = v.column7, outcome = v.column8 FROM (",
@@ -179,13 +229,14 @@ pub(super) async fn finish(
         .flat_map(|outcome| outcome.console.iter().map(move |chunk| (outcome, chunk)))
         .collect();
     for chunks in statements(&chunks) {
-        let mut insert = QueryBuilder::<Dialect>::new(
-            "INSERT INTO console_chunk (run_id, attempt, sequence, sealed) ",
-        );
+        let mut insert =
+            QueryBuilder::new("INSERT INTO console_chunk (run_id, attempt, sequence, sealed) ");
         insert.push_values(chunks, |mut row, (outcome, (sequence, sealed))| {
             row.push_bind(outcome.run.to_string()).push_bind(i64::from(outcome.attempt));
             row.push_bind(i64::from(*sequence)).push_bind(sealed);
         });
+        // An answer that got lost on its way is no reason to write twice.
+        insert.push(" ON CONFLICT DO NOTHING");
         insert.build().execute(&mut *connection).await?;
     }
     Ok(())

@@ -1,18 +1,17 @@
 //! Reading runs back, and removing finished ones.
 
-use sqlx::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
-
-use super::row::{Columns, damaged};
-use super::{Dialect, Error, Filter, Page, Tenant, audit};
+use super::connection::Row;
+use super::row::damaged;
+use super::statement::{QueryBuilder, query};
+use super::{Error, Filter, Page, Tenant, audit};
 use crate::audit::Entry;
 use crate::cause::Cause;
-use crate::fault::FaultCode;
 use crate::id::Id;
 use crate::run::{Attempt, Run};
 
 const COLUMNS: &str = "SELECT id, analysis_id, module_digest, module_version, state, cause_kind, \
-     cause_by, attempts, run.created_at, run.started_at, run.finished_at, run_scope.sealed, \
+     cause_by, action_id, root_run, depth, trigger_entries, rerun_of, attempts, losses, \
+     run.created_at, run.started_at, run.finished_at, run_scope.sealed, \
      number, environment, attempt.started_at AS attempt_started_at, \
      attempt.finished_at AS attempt_finished_at, duration_us, peak_memory_bytes, \
      console_truncated, fault_code, outcome FROM run \
@@ -44,7 +43,7 @@ pub struct ConsoleChunk {
 impl Tenant {
     /// One run.
     pub async fn run(&self, id: Id) -> Result<RunRecord, Error> {
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         query.push(" AND run.id = ").push_bind(id.to_string());
         self.read_runs(query).await?.pop().ok_or(Error::NotFound)
@@ -52,7 +51,7 @@ impl Tenant {
 
     /// The ids of the first two runs that begin with `prefix`, for telling whether it is unique.
     pub async fn runs_with_prefix(&self, prefix: &str) -> Result<Vec<Id>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id FROM run WHERE profile_id = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT 2",
         )
         .bind(self.profile.to_string())
@@ -65,7 +64,7 @@ impl Tenant {
 
     /// Runs, the newest first.
     pub async fn runs(&self, filter: &Filter, page: Page) -> Result<Vec<RunRecord>, Error> {
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         if let Some(analysis) = filter.analysis {
             query.push(" AND analysis_id = ").push_bind(analysis.to_string());
@@ -79,7 +78,7 @@ impl Tenant {
 
     /// The console of a run: all attempts, in order.
     pub async fn console(&self, run: Id) -> Result<Vec<ConsoleChunk>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT attempt, sequence, console_chunk.sealed FROM console_chunk \
              JOIN run ON run.id = run_id \
              WHERE run_id = $1 AND profile_id = $2 ORDER BY attempt, sequence",
@@ -88,7 +87,7 @@ impl Tenant {
         .bind(self.profile.to_string())
         .fetch_all(&self.store.readers)
         .await?;
-        let chunk = |row: &SqliteRow| {
+        let chunk = |row: &Row| {
             Ok(ConsoleChunk {
                 attempt: row.number("attempt")?,
                 sequence: row.number("sequence")?,
@@ -104,15 +103,15 @@ impl Tenant {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let id = id.to_string();
-                let done = sqlx::query(
+                let done = query(
                     "DELETE FROM run WHERE id = $1 AND profile_id = $2 \
-                     AND state IN ('succeeded', 'failed', 'cancelled')",
+                     AND state NOT IN ('queued', 'running')",
                 )
                 .bind(&id)
                 .bind(&*profile)
                 .execute(&mut *connection)
                 .await?;
-                if done.rows_affected() == 0 {
+                if done == 0 {
                     return Err(Error::NotFound);
                 }
                 for statement in [
@@ -120,7 +119,7 @@ impl Tenant {
                     "DELETE FROM attempt WHERE run_id = $1",
                     "DELETE FROM console_chunk WHERE run_id = $1",
                 ] {
-                    sqlx::query(statement).bind(&id).execute(&mut *connection).await?;
+                    query(statement).bind(&id).execute(&mut *connection).await?;
                 }
                 audit::append(connection, &profile, &entry).await
             })
@@ -128,18 +127,21 @@ impl Tenant {
         write.await
     }
 
-    async fn read_runs(&self, mut query: QueryBuilder<Dialect>) -> Result<Vec<RunRecord>, Error> {
+    async fn read_runs(&self, query: QueryBuilder) -> Result<Vec<RunRecord>, Error> {
         let rows = query.build().fetch_all(&self.store.readers).await?;
         rows.iter().map(record).collect()
     }
 }
 
 /// The run of a row that has all columns of the table `run`.
-pub(super) fn run(row: &SqliteRow) -> Result<Run, Error> {
+pub(super) fn run(row: &Row) -> Result<Run, Error> {
     let kind = row.text("cause_kind")?;
     let cause = Cause {
         kind: kind.parse().map_err(|()| damaged("cause_kind", &kind))?,
         by: row.text("cause_by")?,
+        action: row.optional_word("action_id")?,
+        root: row.optional_word("root_run")?,
+        depth: row.number("depth")?,
     };
     Ok(Run {
         id: row.id("id")?,
@@ -148,21 +150,21 @@ pub(super) fn run(row: &SqliteRow) -> Result<Run, Error> {
         version: row.optional_number("module_version")?,
         state: row.word("state")?,
         cause,
+        trigger_entries: row.optional_json("trigger_entries")?.unwrap_or_default(),
+        rerun_of: row.optional_word("rerun_of")?,
         attempts: row.number("attempts")?,
+        losses: row.number("losses")?,
         created_at: row.time("created_at")?,
         started_at: row.optional_time("started_at")?,
         finished_at: row.optional_time("finished_at")?,
     })
 }
 
-fn record(row: &SqliteRow) -> Result<RunRecord, Error> {
+fn record(row: &Row) -> Result<RunRecord, Error> {
     let attempt = match row.optional_number("number")? {
         None => None,
         Some(number) => {
             let environment = row.text("environment")?;
-            let fault: Option<String> = sqlx::Row::try_get(row, "fault_code")?;
-            let code =
-                |text: String| text.parse::<FaultCode>().map_err(|()| damaged("fault_code", &text));
             Some(Attempt {
                 number,
                 environment: serde_json::from_str(&environment)
@@ -172,7 +174,7 @@ fn record(row: &SqliteRow) -> Result<RunRecord, Error> {
                 duration_us: row.optional_number("duration_us")?,
                 peak_memory_bytes: row.optional_number("peak_memory_bytes")?,
                 console_truncated: row.flag("console_truncated")?,
-                fault: fault.map(code).transpose()?,
+                fault: row.optional_word("fault_code")?,
             })
         }
     };

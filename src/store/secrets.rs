@@ -1,11 +1,10 @@
 //! Secrets: metadata in the open, values only sealed.
 
-use sqlx::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
-
-use super::row::{Columns, damaged};
+use super::connection::Row;
+use super::row::damaged;
+use super::statement::{QueryBuilder, query};
 use super::tags::{self, IDS_PER_STATEMENT};
-use super::{Connection, Dialect, Error, Filter, Page, Tenant, audit, bump};
+use super::{Connection, Error, Filter, Page, Tenant, audit, bump};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -47,7 +46,7 @@ impl Tenant {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let secret = &new.secret;
-                sqlx::query(
+                query(
                     "INSERT INTO secret (id, profile_id, key, version, exposure, value_length, \
                      sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
                 )
@@ -77,7 +76,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let done = sqlx::query(
+                let done = query(
                     "UPDATE secret SET version = $1, value_length = $2, sealed = $3, \
                      updated_at = $4 WHERE id = $5 AND profile_id = $6 AND version = $7",
                 )
@@ -90,7 +89,7 @@ impl Tenant {
                 .bind(i64::from(edit.from_version))
                 .execute(&mut *connection)
                 .await?;
-                if done.rows_affected() == 0 {
+                if done == 0 {
                     return Err(Error::NotFound);
                 }
                 let resource = ResourceType::Secrets;
@@ -110,7 +109,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let buried = sqlx::query(
+                let buried = query(
                     "INSERT INTO tombstone (profile_id, resource, resource_id, name, deleted_at) \
                      SELECT profile_id, $1, id, key, $2 FROM secret \
                      WHERE id = $3 AND profile_id = $4",
@@ -121,11 +120,11 @@ impl Tenant {
                 .bind(&*profile)
                 .execute(&mut *connection)
                 .await?;
-                if buried.rows_affected() == 0 {
+                if buried == 0 {
                     return Err(Error::NotFound);
                 }
                 tags::remove(connection, id).await?;
-                sqlx::query("DELETE FROM secret WHERE id = $1")
+                query("DELETE FROM secret WHERE id = $1")
                     .bind(id.to_string())
                     .execute(&mut *connection)
                     .await?;
@@ -148,7 +147,7 @@ impl Tenant {
     /// Secrets in the order of their keys.
     pub async fn secrets(&self, filter: &Filter, page: Page) -> Result<Vec<Secret>, Error> {
         let mut view = self.view().await?;
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         filter.push(&mut query, "key");
         page.push(&mut query, "key");
@@ -165,7 +164,7 @@ pub(super) async fn by_id(
 ) -> Result<Vec<StoredSecret>, Error> {
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(IDS_PER_STATEMENT) {
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE ");
         tags::push_owned_ids(&mut query, profile, ids);
         found.extend(read(connection, query).await?);
@@ -178,14 +177,14 @@ pub(super) async fn all(
     connection: &mut Connection,
     profile: &str,
 ) -> Result<Vec<StoredSecret>, Error> {
-    let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+    let mut query = QueryBuilder::new(COLUMNS);
     query.push(" WHERE profile_id = ").push_bind(profile).push(" ORDER BY key");
     read(connection, query).await
 }
 
 async fn read(
     connection: &mut Connection,
-    mut query: QueryBuilder<Dialect>,
+    query: QueryBuilder,
 ) -> Result<Vec<StoredSecret>, Error> {
     let rows = query.build().fetch_all(&mut *connection).await?;
     let ids = rows.iter().map(|row| row.id("id")).collect::<Result<Vec<_>, _>>()?;
@@ -203,7 +202,7 @@ async fn read(
     stored.collect()
 }
 
-fn one(row: &SqliteRow, id: Id, key: String, tags: Tags) -> Result<StoredSecret, Error> {
+fn one(row: &Row, id: Id, key: String, tags: Tags) -> Result<StoredSecret, Error> {
     let exposure: String = row.text("exposure")?;
     Ok(StoredSecret {
         secret: Secret {

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::QueryBuilder;
-
-use super::row::{Columns, damaged};
-use super::{Connection, Dialect, Error};
+use super::row::damaged;
+use super::statement::{QueryBuilder, query};
+use super::{Connection, Error};
 use crate::id::Id;
 use crate::policy::ResourceType;
 use crate::tag::{Tag, Tags};
@@ -26,9 +25,8 @@ pub(super) async fn replace(
         return Ok(());
     }
     let id = id.to_string();
-    let mut insert = QueryBuilder::<Dialect>::new(
-        "INSERT INTO tag (profile_id, resource, resource_id, key, value) ",
-    );
+    let mut insert =
+        QueryBuilder::new("INSERT INTO tag (profile_id, resource, resource_id, key, value) ");
     insert.push_values(tags.as_slice(), |mut row, tag| {
         row.push_bind(profile).push_bind(resource.word()).push_bind(&id);
         row.push_bind(&tag.key).push_bind(&tag.value);
@@ -39,7 +37,7 @@ pub(super) async fn replace(
 
 /// Removes the tags of one resource.
 pub(super) async fn remove(connection: &mut Connection, id: Id) -> Result<(), Error> {
-    let delete = sqlx::query("DELETE FROM tag WHERE resource_id = $1").bind(id.to_string());
+    let delete = query("DELETE FROM tag WHERE resource_id = $1").bind(id.to_string());
     delete.execute(connection).await?;
     Ok(())
 }
@@ -51,9 +49,8 @@ pub(super) async fn of(
 ) -> Result<HashMap<Id, Tags>, Error> {
     let mut found: HashMap<Id, Vec<Tag>> = HashMap::new();
     for ids in ids.chunks(IDS_PER_STATEMENT) {
-        let mut query = QueryBuilder::<Dialect>::new(
-            "SELECT resource_id, key, value FROM tag WHERE resource_id IN (",
-        );
+        let mut query =
+            QueryBuilder::new("SELECT resource_id, key, value FROM tag WHERE resource_id IN (");
         push_ids(&mut query, ids);
         for row in query.build().fetch_all(&mut *connection).await? {
             let tag = Tag { key: row.text("key")?, value: row.text("value")? };
@@ -68,16 +65,13 @@ pub(super) async fn of(
 ///
 /// The profile is compared as an expression, because SQLite has no statistics and would rather
 /// read all rows of the profile through its index than look up a handful of ids.
-pub(super) fn push_owned_ids(query: &mut QueryBuilder<Dialect>, profile: &str, ids: &[Id]) {
+pub(super) fn push_owned_ids(query: &mut QueryBuilder, profile: &str, ids: &[Id]) {
     query.push("profile_id || '' = ").push_bind(profile.to_owned()).push(" AND id IN (");
     push_ids(query, ids);
 }
 
 /// Adds `id, id, …)` to a statement that ends in `IN (`.
-fn push_ids(query: &mut QueryBuilder<Dialect>, ids: &[Id]) {
-    let mut list = query.separated(", ");
-    for id in ids {
-        list.push_bind(id.to_string());
-    }
+fn push_ids(query: &mut QueryBuilder, ids: &[Id]) {
+    query.push_list(ids.iter().map(Id::to_string));
     query.push(")");
 }

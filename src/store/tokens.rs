@@ -1,10 +1,8 @@
 //! Tokens of people and services, as digests.
 
-use sqlx::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
-
-use super::row::Columns;
-use super::{Dialect, Error, Filter, Page, Tenant, audit};
+use super::connection::Row;
+use super::statement::{QueryBuilder, query};
+use super::{Error, Filter, Page, Tenant, audit};
 use crate::audit::Entry;
 use crate::auth::Role;
 use crate::clock::Timestamp;
@@ -48,7 +46,7 @@ impl Tenant {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let token = &new.token;
-                sqlx::query(
+                query(
                     "INSERT INTO token (id, profile_id, name, role, digest, bound, hint, created_by, \
                      created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 )
@@ -75,14 +73,13 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let done =
-                    sqlx::query("UPDATE token SET name = $1 WHERE id = $2 AND profile_id = $3")
-                        .bind(name)
-                        .bind(id.to_string())
-                        .bind(&*profile)
-                        .execute(&mut *connection)
-                        .await?;
-                if done.rows_affected() == 0 {
+                let done = query("UPDATE token SET name = $1 WHERE id = $2 AND profile_id = $3")
+                    .bind(name)
+                    .bind(id.to_string())
+                    .bind(&*profile)
+                    .execute(&mut *connection)
+                    .await?;
+                if done == 0 {
                     return Err(Error::NotFound);
                 }
                 audit::append(connection, &profile, &entry).await
@@ -96,12 +93,12 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
-                let done = sqlx::query("DELETE FROM token WHERE id = $1 AND profile_id = $2")
+                let done = query("DELETE FROM token WHERE id = $1 AND profile_id = $2")
                     .bind(id.to_string())
                     .bind(&*profile)
                     .execute(&mut *connection)
                     .await?;
-                if done.rows_affected() == 0 {
+                if done == 0 {
                     return Err(Error::NotFound);
                 }
                 audit::append(connection, &profile, &entry).await
@@ -118,12 +115,12 @@ impl Tenant {
 
     /// Tokens in the order of their names.
     pub async fn tokens(&self, filter: &Filter, page: Page) -> Result<Vec<Token>, Error> {
-        let mut query = QueryBuilder::<Dialect>::new(COLUMNS);
+        let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         filter.push(&mut query, "name");
         page.push(&mut query, "name, id");
         let rows = query.build().fetch_all(&self.store.readers).await?;
-        let token = |row: &SqliteRow| {
+        let token = |row: &Row| {
             Ok(Token {
                 id: row.id("id")?,
                 name: row.text("name")?,

@@ -7,11 +7,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
-use sqlx::Connection as _;
 use tokio::sync::{mpsc, oneshot};
 
+use super::connection::Place;
+use super::notices::CHANNEL;
 use super::queue::{Acknowledged, Finished, NewRun};
+use super::statement::query;
 use super::{Connection, Error, queue};
 
 /// How many writes may wait before callers wait too.
@@ -20,6 +23,12 @@ const WAITING: usize = 4_096;
 /// The most writes in one transaction.
 const GROUP: usize = 512;
 
+/// How long connecting again may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long a group may take on a database that others share, before it counts as out of reach.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// What a job's future looks like.
 pub(super) type Written<'c, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'c>>;
 
@@ -27,6 +36,7 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 enum Write {
     Job(Box<dyn Job>),
+    Claim(Box<dyn Job>),
     Enqueue(NewRun, Reply<Acknowledged>),
     Finish(Finished, Reply<()>),
     EmptyLog(oneshot::Sender<()>),
@@ -83,9 +93,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Gives the connection to a task of its own.
-    pub(super) fn start(connection: Connection) -> Self {
+    pub(super) fn start(place: Place, connection: Connection) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(serve(connection, receiver));
+        let serving = Serving { place, connection: Some(connection) };
+        tokio::spawn(serving.serve(receiver));
         Self { sender }
     }
 
@@ -98,6 +109,17 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let job = Closure { operation: Some(operation), outcome: None, reply };
         self.send(Write::Job(Box::new(job)), answer).await
+    }
+
+    /// As [`Self::write`], after everything else of its group.
+    pub(super) async fn claim<T, F>(&self, operation: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> Written<'c, T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Closure { operation: Some(operation), outcome: None, reply };
+        self.send(Write::Claim(Box::new(job)), answer).await
     }
 
     pub(super) async fn enqueue(&self, run: NewRun) -> Result<Acknowledged, Error> {
@@ -138,47 +160,123 @@ impl Writer {
     }
 }
 
-async fn serve(mut connection: Connection, mut receiver: mpsc::Receiver<Write>) {
-    let mut group = Vec::with_capacity(GROUP);
-    let mut closing = None;
-    while closing.is_none() && receiver.recv_many(&mut group, GROUP).await > 0 {
-        let (mut runs, mut outcomes, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
-        let mut emptied = Vec::new();
-        for write in group.drain(..) {
-            match write {
-                Write::Enqueue(run, reply) => runs.push((run, reply)),
-                Write::Finish(outcome, reply) => outcomes.push((outcome, reply)),
-                Write::Job(job) => jobs.push(job),
-                Write::EmptyLog(reply) => emptied.push(reply),
-                Write::Close(reply) => closing = Some(reply),
+/// Performs group after group until the last sender is gone or one asks to close.
+struct Serving {
+    place: Place,
+    /// None after it was lost, until the next group connects again.
+    connection: Option<Connection>,
+}
+
+impl Serving {
+    async fn serve(mut self, mut receiver: mpsc::Receiver<Write>) {
+        let mut waiting = Vec::with_capacity(GROUP);
+        let mut closing = None;
+        while closing.is_none() && receiver.recv_many(&mut waiting, GROUP).await > 0 {
+            let mut group = Group::default();
+            let mut emptied = Vec::new();
+            for write in waiting.drain(..) {
+                match write {
+                    Write::Enqueue(run, reply) => group.runs.push((run, reply)),
+                    Write::Finish(outcome, reply) => group.outcomes.push((outcome, reply)),
+                    Write::Job(job) => group.jobs.push(job),
+                    Write::Claim(job) => group.claims.push(job),
+                    Write::EmptyLog(reply) => emptied.push(reply),
+                    Write::Close(reply) => closing = Some(reply),
+                }
+            }
+            group.perform(&mut self).await;
+            if !emptied.is_empty() {
+                self.empty_log().await;
+                for reply in emptied {
+                    // A caller that went away waits for nothing.
+                    let _ = reply.send(());
+                }
             }
         }
-        let (runs, acks): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
-        let (outcomes, ends): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
-        let committed = commit(&mut connection, &runs, &outcomes, &mut jobs).await;
-        answer(committed, acks, ends, jobs);
-        if !emptied.is_empty() {
-            empty_log(&mut connection).await;
-            for reply in emptied {
-                // A caller that went away waits for nothing.
-                let _ = reply.send(());
-            }
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the database did not close cleanly");
+        }
+        if let Some(reply) = closing {
+            let _ = reply.send(());
         }
     }
-    if let Err(error) = connection.close().await {
-        tracing::warn!(error = %error, "the database did not close cleanly");
+
+    /// The connection, made again where it was lost.
+    async fn connection(&mut self) -> Result<&mut Connection, Error> {
+        if self.connection.is_none() {
+            let connected = tokio::time::timeout(CONNECT, self.place.connect()).await;
+            self.connection = Some(connected.map_err(|_| Error::Unreachable)??);
+            tracing::info!("the database can be reached again");
+        }
+        self.connection.as_mut().ok_or(Error::Unreachable)
     }
-    if let Some(reply) = closing {
-        let _ = reply.send(());
+
+    /// Tells other nodes that there may be runs to claim, in a transaction of its own: it would
+    /// make commits wait for each other.
+    async fn notify(&mut self) {
+        let Some(connection) = self.connection.as_mut().filter(|c| c.is_shared()) else { return };
+        let told = query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(connection).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "other nodes were not told: they look by themselves");
+        }
+    }
+
+    async fn empty_log(&mut self) {
+        let Some(connection) = self.connection.as_mut().filter(|c| !c.is_shared()) else { return };
+        let checkpoint = query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await;
+        match checkpoint.and_then(|row| row.integer("busy")) {
+            Ok(0) => {}
+            Ok(_) => tracing::warn!("readers keep the log: it still holds what was deleted"),
+            Err(error) => tracing::warn!(%error, "the log could not be emptied"),
+        }
     }
 }
 
-async fn empty_log(connection: &mut Connection) {
-    let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await;
-    match checkpoint.and_then(|row| sqlx::Row::try_get::<i64, _>(&row, "busy")) {
-        Ok(0) => {}
-        Ok(_) => tracing::warn!("readers keep the log: it still holds what was deleted"),
-        Err(error) => tracing::warn!(%error, "the log could not be emptied"),
+/// Writes that commit together.
+#[derive(Default)]
+struct Group {
+    runs: Vec<(NewRun, Reply<Acknowledged>)>,
+    outcomes: Vec<(Finished, Reply<()>)>,
+    jobs: Vec<Box<dyn Job>>,
+    claims: Vec<Box<dyn Job>>,
+}
+
+impl Group {
+    async fn perform(self, serving: &mut Serving) {
+        let Self { runs, outcomes, mut jobs, claims } = self;
+        // Jobs may queue runs too: of conditions, schedules and the like.
+        let wakes = !(runs.is_empty() && jobs.is_empty());
+        let (runs, acks): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+        let (outcomes, ends): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+        // Claims last: they hold a lock that other nodes wait for, and may take runs that were
+        // queued in this very group.
+        jobs.extend(claims);
+        let committed = match serving.connection().await {
+            Ok(connection) if connection.is_shared() => {
+                let work = commit(connection, &runs, &outcomes, &mut jobs);
+                let committed = tokio::time::timeout(ANSWER, work).await;
+                committed.unwrap_or(Err(Error::Unreachable))
+            }
+            Ok(connection) => commit(connection, &runs, &outcomes, &mut jobs).await,
+            Err(error) => Err(error),
+        };
+        if committed.is_ok() && wakes {
+            serving.notify().await;
+        }
+        if let Err(error) = &committed {
+            tracing::error!(%error, "a group of writes was not committed");
+            if let Some(connection) = &mut serving.connection {
+                let lost = matches!(error, Error::Unreachable)
+                    || query("ROLLBACK").execute(connection).await.is_err();
+                if lost && serving.place.is_shared() {
+                    // It may be in the middle of something: it is of no use any more.
+                    serving.connection = None;
+                }
+            }
+        }
+        answer(committed, acks, ends, jobs);
     }
 }
 
@@ -188,52 +286,39 @@ async fn commit(
     runs: &[NewRun],
     outcomes: &[Finished],
     jobs: &mut [Box<dyn Job>],
-) -> Result<Vec<Acknowledged>, Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    // Requests first: a claim in the same group may take them at once.
-    let acknowledged = queue::insert(&mut transaction, runs).await?;
-    queue::finish(&mut transaction, outcomes).await?;
+) -> Result<Vec<Result<Acknowledged, Error>>, Error> {
+    let begin = if connection.is_shared() { "BEGIN" } else { "BEGIN IMMEDIATE" };
+    query(begin).execute(&mut *connection).await?;
+    let acknowledged = queue::insert(connection, runs).await?;
+    queue::finish(connection, outcomes).await?;
     for job in jobs {
-        let mut savepoint = transaction.begin().await?;
-        if job.perform(&mut savepoint).await {
-            savepoint.commit().await?;
-        } else {
-            savepoint.rollback().await?;
+        query("SAVEPOINT job").execute(&mut *connection).await?;
+        if !job.perform(connection).await {
+            query("ROLLBACK TO SAVEPOINT job").execute(&mut *connection).await?;
         }
+        query("RELEASE SAVEPOINT job").execute(&mut *connection).await?;
     }
-    transaction.commit().await?;
+    query("COMMIT").execute(&mut *connection).await?;
     Ok(acknowledged)
 }
 
 fn answer(
-    committed: Result<Vec<Acknowledged>, Error>,
+    committed: Result<Vec<Result<Acknowledged, Error>>, Error>,
     acks: Vec<Reply<Acknowledged>>,
     ends: Vec<Reply<()>>,
     jobs: Vec<Box<dyn Job>>,
 ) {
+    // A caller that went away does not undo what was committed.
     match committed {
         Ok(acknowledged) => {
-            for (reply, ack) in acks.into_iter().zip(acknowledged) {
-                let _ = reply.send(Ok(ack));
-            }
-            for reply in ends {
-                let _ = reply.send(Ok(()));
-            }
-            for job in jobs {
-                job.answer(Ok(()));
-            }
+            acks.into_iter().zip(acknowledged).for_each(|(reply, ack)| drop(reply.send(ack)));
+            ends.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+            jobs.into_iter().for_each(|job| job.answer(Ok(())));
         }
         Err(error) => {
-            tracing::error!(error = %error, "a group of writes was not committed");
-            let again = || match &error {
-                Error::Full => Error::Full,
-                other => Error::Database(sqlx::Error::Protocol(format!(
-                    "the group was rolled back: {other}"
-                ))),
-            };
-            acks.into_iter().for_each(|reply| drop(reply.send(Err(again()))));
-            ends.into_iter().for_each(|reply| drop(reply.send(Err(again()))));
-            jobs.into_iter().for_each(|job| job.answer(Err(again())));
+            acks.into_iter().for_each(|reply| drop(reply.send(Err(error.of_group()))));
+            ends.into_iter().for_each(|reply| drop(reply.send(Err(error.of_group()))));
+            jobs.into_iter().for_each(|job| job.answer(Err(error.of_group())));
         }
     }
 }

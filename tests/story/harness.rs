@@ -328,6 +328,7 @@ pub fn settings(place: &Place) -> Settings {
         ..sandbox::Settings::default()
     };
     Settings {
+        store: None,
         data: place.data(),
         root_key: place.root_key(),
         sandbox,

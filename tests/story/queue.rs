@@ -19,8 +19,8 @@ use super::harness::{Api, Place, Server, text};
 /// How long a story waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// As many attempts as a run gets.
-const MAX_ATTEMPTS: u64 = runner::run::MAX_ATTEMPTS as u64;
+/// How often a run may be lost.
+const MAX_LOSSES: u64 = runner::run::MAX_LOSSES as u64;
 
 /// Looks again and again until there is an answer.
 #[track_caller]
@@ -259,7 +259,7 @@ async fn a_run_under_which_the_host_goes_down_again_and_again_is_given_up() {
     let id = make(&place, "crasher", by_hand::sleeps(3_600_000));
     let run = client.run(&id).expect("acknowledged");
     let token = client.token;
-    for attempt in 1..=MAX_ATTEMPTS {
+    for attempt in 1..=MAX_LOSSES {
         let client = Client { url: server.url.clone(), token: token.clone() };
         wait_for(&format!("attempt {attempt}"), || {
             let shown = client.ask("GET", &format!("/runs/{run}"), &Value::Null);
@@ -272,14 +272,14 @@ async fn a_run_under_which_the_host_goes_down_again_and_again_is_given_up() {
     }
     let client = Client { url: server.url.clone(), token };
     let ended = client.ended(&run);
-    assert_eq!((&ended["state"], &ended["attempts"]), (&json!("failed"), &json!(MAX_ATTEMPTS)));
+    assert_eq!((&ended["state"], &ended["attempts"]), (&json!("dead"), &json!(MAX_LOSSES)));
     assert_eq!(ended["fault"]["code"], "lost");
     assert!(text(&ended["fault"]["message"]).contains("attempt 5"), "{ended}");
     server.stop();
     let mut database = database(&place).await;
     assert_each_run_ended_once(&mut database).await;
     let lost = "SELECT COUNT(*) FROM attempt WHERE fault_code = 'lost'";
-    assert_eq!(number(&mut database, lost).await, MAX_ATTEMPTS as i64);
+    assert_eq!(number(&mut database, lost).await, MAX_LOSSES as i64);
 }
 
 #[tokio::test]

@@ -1,0 +1,222 @@
+//! The two databases behind one type: connections, pools and rows.
+//!
+//! Owns how each is reached and what differs between them. Everything else in the store is
+//! written once, for both.
+
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Connection as _, Postgres, Sqlite, Transaction};
+
+use super::Error;
+use super::statement::{Query, query};
+use crate::clock::Timestamp;
+
+/// How many connections read at once.
+const READERS: u32 = 4;
+
+/// How long a reader waits for a connection before the store counts as out of reach.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// Where the database is and how it is opened.
+#[derive(Clone)]
+pub(super) enum Place {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Place {
+    /// A database file, made when it is not there.
+    pub(super) fn file(path: &Path) -> Self {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            // Deleted ciphertexts are overwritten in the file.
+            .pragma("secure_delete", "ON");
+        Self::Sqlite(Box::new(options))
+    }
+
+    /// A PostgreSQL database by its URL.
+    pub(super) fn url(url: &str) -> Result<Self, Error> {
+        let options = PgConnectOptions::from_str(url);
+        // The error would repeat the URL, and with it a password.
+        let options = options.map_err(|_| Error::Url)?.application_name("runner");
+        // What was acknowledged survives a power cut, whatever the server's default is.
+        Ok(Self::Postgres(Box::new(options.options([("synchronous_commit", "on")]))))
+    }
+
+    /// A connection that writes.
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        Ok(match self {
+            Self::Sqlite(options) => {
+                Connection::Sqlite(SqliteConnection::connect_with(options).await?)
+            }
+            Self::Postgres(options) => {
+                Connection::Postgres(PgConnection::connect_with(options).await?)
+            }
+        })
+    }
+
+    /// Connections that only read.
+    pub(super) fn readers(&self) -> Readers {
+        match self {
+            Self::Sqlite(options) => {
+                let options = options.as_ref().clone().create_if_missing(false).read_only(true);
+                let pool = SqlitePoolOptions::new().max_connections(READERS);
+                Readers::Sqlite(pool.connect_lazy_with(options))
+            }
+            Self::Postgres(options) => {
+                let pool = PgPoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE);
+                Readers::Postgres(pool.connect_lazy_with(options.as_ref().clone()))
+            }
+        }
+    }
+
+    /// Whether several processes may use the database at once.
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+/// One connection, or one transaction that reads.
+pub(super) enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+    SqliteView(Transaction<'static, Sqlite>),
+    PostgresView(Transaction<'static, Postgres>),
+}
+
+impl Connection {
+    /// Whether several processes may use the database at once.
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_) | Self::PostgresView(_))
+    }
+
+    /// The present, by the clock that all users of the database share.
+    pub(super) async fn now(&mut self) -> Result<Timestamp, Error> {
+        if !self.is_shared() {
+            return Ok(Timestamp::now());
+        }
+        let clock = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT AS now";
+        query(clock).fetch_one(self).await?.time("now")
+    }
+
+    /// Brings the tables up to date.
+    pub(super) async fn migrate(&mut self) -> Result<(), Error> {
+        let migrated = match self {
+            Self::Sqlite(connection) => {
+                sqlx::migrate!("src/store/migrations/sqlite").run(connection).await
+            }
+            // It takes a lock first, so that of two starters one waits.
+            Self::Postgres(connection) => {
+                sqlx::migrate!("src/store/migrations/postgres").run(connection).await
+            }
+            // A view changes nothing.
+            Self::SqliteView(_) | Self::PostgresView(_) => Ok(()),
+        };
+        migrated.map_err(Error::of_migration)
+    }
+
+    pub(super) async fn close(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(connection) => Ok(connection.close().await?),
+            Self::Postgres(connection) => Ok(connection.close().await?),
+            // A view that is dropped is rolled back.
+            Self::SqliteView(_) | Self::PostgresView(_) => Ok(()),
+        }
+    }
+}
+
+/// Connections that only read. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum Readers {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Readers {
+    /// A transaction that sees one moment.
+    pub(super) async fn view(&self) -> Result<Connection, Error> {
+        const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(match self {
+            Self::Sqlite(pool) => Connection::SqliteView(pool.begin().await?),
+            Self::Postgres(pool) => Connection::PostgresView(pool.begin_with(ONE_MOMENT).await?),
+        })
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// What a statement is performed on.
+pub(super) enum Target<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+    SqlitePool(&'c SqlitePool),
+    PostgresPool(&'c PgPool),
+}
+
+impl<'c> From<&'c mut Connection> for Target<'c> {
+    fn from(connection: &'c mut Connection) -> Self {
+        match connection {
+            Connection::Sqlite(connection) => Self::Sqlite(connection),
+            Connection::Postgres(connection) => Self::Postgres(connection),
+            Connection::SqliteView(transaction) => Self::Sqlite(transaction),
+            Connection::PostgresView(transaction) => Self::Postgres(transaction),
+        }
+    }
+}
+
+impl<'c> From<&'c Readers> for Target<'c> {
+    fn from(readers: &'c Readers) -> Self {
+        match readers {
+            Readers::Sqlite(pool) => Self::SqlitePool(pool),
+            Readers::Postgres(pool) => Self::PostgresPool(pool),
+        }
+    }
+}
+
+pub(super) async fn execute(target: Target<'_>, query: Query) -> Result<u64, Error> {
+    Ok(match target {
+        Target::Sqlite(c) => query.for_driver::<Sqlite>().execute(c).await?.rows_affected(),
+        Target::Postgres(c) => query.for_driver::<Postgres>().execute(c).await?.rows_affected(),
+        Target::SqlitePool(p) => query.for_driver::<Sqlite>().execute(p).await?.rows_affected(),
+        Target::PostgresPool(p) => query.for_driver::<Postgres>().execute(p).await?.rows_affected(),
+    })
+}
+
+pub(super) async fn fetch_all(target: Target<'_>, query: Query) -> Result<Vec<Row>, Error> {
+    fn all<R>(rows: Vec<R>, row: impl Fn(R) -> Row) -> Vec<Row> {
+        rows.into_iter().map(row).collect()
+    }
+    Ok(match target {
+        Target::Sqlite(c) => all(query.for_driver::<Sqlite>().fetch_all(c).await?, Row::Sqlite),
+        Target::Postgres(c) => {
+            all(query.for_driver::<Postgres>().fetch_all(c).await?, Row::Postgres)
+        }
+        Target::SqlitePool(p) => all(query.for_driver::<Sqlite>().fetch_all(p).await?, Row::Sqlite),
+        Target::PostgresPool(p) => {
+            all(query.for_driver::<Postgres>().fetch_all(p).await?, Row::Postgres)
+        }
+    })
+}
+
+/// One row.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}

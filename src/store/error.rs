@@ -1,0 +1,124 @@
+//! Why the store refuses or fails.
+
+/// Why the store refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory was written by a newer version.
+    #[error(
+        "the data directory has format {found}; this runner reads up to {known}. Upgrade the runner"
+    )]
+    NewerFormat {
+        /// What was found.
+        found: u32,
+        /// What this version knows.
+        known: u32,
+    },
+    /// The tables were made by a newer version.
+    #[error("the store's tables were made by a newer runner (migration {0}); upgrade this one")]
+    NewerTables(i64),
+    /// The data directory itself is not usable.
+    #[error("the data directory {path} {problem}")]
+    Directory {
+        /// Which directory or file.
+        path: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// The store's URL cannot be read. It is not repeated: it may hold a password.
+    #[error("the store's URL must look like postgres://user@host:5432/database")]
+    Url,
+    /// Something unique exists already.
+    #[error("it exists already")]
+    Exists,
+    /// There is no such row in this profile.
+    #[error("it does not exist")]
+    NotFound,
+    /// A text holds a NUL character, which PostgreSQL cannot keep.
+    #[error("a text holds a NUL character; leave it out")]
+    Nul,
+    /// Too many runs of one analysis wait already.
+    #[error("{queued} runs of this analysis wait already, the most that may; try again later")]
+    QueueFull {
+        /// The cap.
+        queued: u64,
+    },
+    /// The idempotency key was used for another request.
+    #[error("this idempotency key was used for another request; use a new one for this request")]
+    OtherRequest,
+    /// The disk has no room; nothing was written.
+    #[error("the disk is full")]
+    Full,
+    /// The database does not answer. What was under way may or may not have been written.
+    #[error("the database cannot be reached")]
+    Unreachable,
+    /// Somebody else changed the same rows; nothing was written.
+    #[error("others changed the same at the same time")]
+    Contended,
+    /// The writer has stopped; nothing was written.
+    #[error("the store is closing")]
+    Closed,
+    /// A row holds what no version of the runner writes.
+    #[error("a row of the store is damaged: {0}")]
+    Damaged(String),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+    /// The tables could not be brought up to date.
+    #[error("the store's tables could not be brought up to date")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+impl Error {
+    /// The error of tables that could not be brought up to date.
+    pub(super) fn of_migration(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError;
+        match error {
+            MigrateError::VersionMissing(version) => Self::NewerTables(version),
+            MigrateError::Execute(error) => error.into(),
+            other => Self::Migration(other),
+        }
+    }
+
+    /// The error of one write whose whole group failed with `self`.
+    pub(super) fn of_group(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            Self::Unreachable => Self::Unreachable,
+            Self::Contended => Self::Contended,
+            other => {
+                Self::Database(sqlx::Error::Protocol(format!("the group was rolled back: {other}")))
+            }
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::RowNotFound => Self::NotFound,
+            sqlx::Error::ColumnDecode { index, .. } => {
+                Self::Damaged(format!("column {index} holds what is never written there"))
+            }
+            sqlx::Error::Database(e) if e.is_unique_violation() => Self::Exists,
+            sqlx::Error::Database(e) => match e.code().as_deref() {
+                // SQLITE_FULL; PostgreSQL's disk_full.
+                Some("13" | "53100") => Self::Full,
+                // PostgreSQL's character_not_in_repertoire.
+                Some("22021") => Self::Nul,
+                // PostgreSQL's serialization_failure and deadlock_detected.
+                Some("40001" | "40P01") => Self::Contended,
+                // PostgreSQL stops, starts, or has no connection left.
+                Some("57P01" | "57P02" | "57P03" | "53300") => Self::Unreachable,
+                Some(code) if code.starts_with("08") => Self::Unreachable,
+                _ => Self::Database(error),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::WorkerCrashed => Self::Unreachable,
+            sqlx::Error::PoolClosed => Self::Closed,
+            _ => Self::Database(error),
+        }
+    }
+}
