@@ -61,7 +61,12 @@ pub struct Cause {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<Id>,
     /// How many runs of the chain came before.
+    #[serde(skip_serializing_if = "is_first")]
     pub depth: u32,
+}
+
+fn is_first(depth: &u32) -> bool {
+    *depth == 0
 }
 
 impl Cause {

@@ -19,18 +19,42 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use super::postgres;
+
 /// The binary under test.
 pub const RUNNER: &str = env!("CARGO_BIN_EXE_runner");
 
 /// A place with a data directory and a root key, gone when dropped.
 pub struct Place {
     dir: TempDir,
+    store: Option<String>,
 }
 
 impl Place {
     /// An empty place.
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+        let shared = std::env::var("RUNNER_TEST_STORE").is_ok_and(|store| store == "postgres");
+        let store = shared.then(postgres::database);
+        Self { dir: tempfile::tempdir().expect("a temporary folder"), store }
+    }
+
+    /// Another data directory with the same root key on the same shared store: a second node.
+    pub fn node_of(other: &Self) -> Self {
+        let place =
+            Self { dir: tempfile::tempdir().expect("a folder"), store: other.store.clone() };
+        std::fs::copy(other.root_key(), place.root_key()).expect("the root key");
+        place
+    }
+
+    /// An empty place whose store is a database of its own in PostgreSQL.
+    pub fn shared() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        Self { dir, store: Some(postgres::database()) }
+    }
+
+    /// The URL of its store, where that is not in the data directory.
+    pub fn store(&self) -> Option<String> {
+        self.store.clone()
     }
 
     /// The data directory; it need not exist yet.
@@ -55,6 +79,9 @@ impl Place {
         let mut command = Command::new(RUNNER);
         command.args(args).env_clear().env("HOME", self.dir.path());
         command.env("RUNNER_DATA", self.data()).env("RUNNER_ROOT_KEY", self.root_key());
+        if let Some(store) = &self.store {
+            command.env("RUNNER_STORE", store);
+        }
         command
     }
 
@@ -328,7 +355,7 @@ pub fn settings(place: &Place) -> Settings {
         ..sandbox::Settings::default()
     };
     Settings {
-        store: None,
+        store: place.store(),
         data: place.data(),
         root_key: place.root_key(),
         sandbox,

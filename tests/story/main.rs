@@ -10,6 +10,7 @@ mod exec;
 mod forgery;
 mod guests;
 mod harness;
+mod postgres;
 mod hostile;
 mod http;
 mod layers;

@@ -45,6 +45,8 @@ const DECIDED: &[(Method, &str, &str, &str)] = &[
     (Method::POST, "/analysis/{id}/activate", "upload", "analysis"),
     (Method::GET, "/analysis/{id}/download", "download", "analysis"),
     (Method::GET, "/runs/{id}", "access", "analysis"),
+    (Method::POST, "/runs/{id}/cancel", "run", "analysis"),
+    (Method::POST, "/runs/{id}/rerun", "run", "analysis"),
     (Method::DELETE, "/analysis/{id}", "delete", "analysis"),
     (Method::POST, "/am", "create", "access_management"),
     (Method::GET, "/am/{id}", "access", "access_management"),
@@ -88,7 +90,7 @@ fn body(world: &World, method: &Method, template: &str) -> Value {
         body.as_object_mut().expect("an object").remove("tags");
     }
     if (method, template) == (&Method::PUT, "/analysis/{id}") {
-        for reserved in ["active", "limits"] {
+        for reserved in ["active", "limits", "retry"] {
             body.as_object_mut().expect("an object").remove(reserved);
         }
     }

@@ -130,7 +130,10 @@ impl World {
                 "console_bytes": 1 << 16,
                 "result_bytes": 1 << 16,
                 "module_bytes": 1 << 20,
+                "concurrency": 4,
+                "queued_runs": 100,
             },
+            "retry": {"attempts": 2, "backoff_ms": 10, "max_backoff_ms": 20, "faults": ["error"]},
             "interval": "never",
             "id": self.analysis,
             "profile": self.analysis,
@@ -181,6 +184,7 @@ impl World {
                 json!({"name": "another", "role": "administrator", "expire_time": "never"})
             }
             ("PUT", "/tokens/{id}") => json!({"name": "another"}),
+            ("POST", "/runs/{id}/cancel" | "/runs/{id}/rerun") => return None,
             ("POST" | "PUT", _) => panic!("which body does {method} {template} take?"),
             _ => return None,
         };
