@@ -10,8 +10,8 @@ demo: samples ## Show the main job, on a data directory of its own
 	@cargo build --locked --quiet
 	@scripts/demo
 
-test: ## Run all tests
-	cargo test --locked
+test: ## Run all tests, beside servers of their own
+	scripts/with-servers cargo test --locked
 
 samples: ## Build the sample analyses into target/analyses
 	@sample-analyses/build
