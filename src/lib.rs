@@ -24,6 +24,7 @@ pub mod fault;
 pub mod id;
 pub mod tag;
 
+pub mod action;
 pub mod analysis;
 pub mod vault;
 
@@ -50,3 +51,4 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub mod cli;
+mod words;

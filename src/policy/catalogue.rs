@@ -153,6 +153,19 @@ rows! {
                 (Action::Download, Form::ALL),
             ],
         };
+        /// Actions: what starts analyses by itself.
+        Action = Kind {
+            word: "action",
+            aliases: &[],
+            one: "action",
+            many: "actions",
+            actions: &[
+                (Action::Access, Form::ALL),
+                (Action::Create, WITHOUT_ID),
+                (Action::Edit, Form::ALL),
+                (Action::Delete, Form::ALL),
+            ],
+        };
         /// Policies themselves.
         AccessManagement = Kind {
             word: "access_management",

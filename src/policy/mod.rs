@@ -5,7 +5,7 @@
 //! a secret's value, loads nothing and stores nothing.
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 pub mod catalogue;
 pub mod decide;
 pub mod explain;
@@ -24,6 +24,7 @@ pub use catalogue::{Action, Form, ResourceType};
 pub use decide::{Candidates, Decision, RuleRef, Rules};
 pub use explain::{Explanation, NamedPolicy, SecretFacts, Source, Verdict, explain};
 pub use permission::{Effect, Permission};
+pub(crate) use refusal::shown;
 pub use refusal::{InvalidPolicy, Problem};
 
 /// The longest name of a policy, in Unicode characters.

@@ -103,7 +103,7 @@ impl InvalidPolicy {
 }
 
 /// The JSON text of `value`, cut to [`MAX_SHOWN`] characters, with nothing a terminal obeys.
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     let json = value.to_string();
     let mut text = String::new();
     for (count, c) in json.chars().enumerate() {

@@ -2,45 +2,10 @@
 //!
 //! Owns the words for one line of a run's console. It neither collects nor stores them.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::clock::Timestamp;
-
-macro_rules! words {
-    ($(#[$of_type:meta])* $name:ident: $($variant:ident $text:literal => $about:literal;)*) => {
-        $(#[$of_type])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $(#[doc = $about] $variant,)* }
-
-        impl $name {
-            /// Every one, in the order of the enum.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The word used in the API and in the store.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = ();
-
-            fn from_str(text: &str) -> Result<Self, ()> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(())
-            }
-        }
-    };
-}
+use crate::words::words;
 
 words! {
     /// How a line left the guest.

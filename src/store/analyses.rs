@@ -212,13 +212,13 @@ impl Tenant {
                 .bind(&id_text)
                 .execute(&mut *connection)
                 .await?;
+                audit::append(connection, &profile, &entry).await?;
                 tags::remove(connection, id).await?;
                 query("DELETE FROM analysis WHERE id = $1")
                     .bind(&id_text)
                     .execute(&mut *connection)
                     .await?;
                 bump(connection, &profile).await?;
-                audit::append(connection, &profile, &entry).await?;
                 orphans.iter().map(|row| row.word("digest")).collect()
             })
         });

@@ -1,16 +1,18 @@
 //! Writing and reading the audit.
 
 use super::statement::QueryBuilder;
-use super::{Connection, Error};
+use super::{Connection, Error, events};
 use crate::audit::Entry;
 
-/// Appends one entry, in the caller's transaction.
+/// Appends one entry in the caller's transaction, and notes the change it tells of for the actions
+/// that listen. Of a deletion it must be told before the tags go.
 pub(super) async fn append(
     connection: &mut Connection,
     profile: &str,
     entry: &Entry,
 ) -> Result<(), Error> {
-    append_all(connection, &[(profile.to_owned(), entry.clone())]).await
+    append_all(connection, &[(profile.to_owned(), entry.clone())]).await?;
+    events::note(connection, profile, entry).await
 }
 
 /// Appends entries, each to its profile.

@@ -9,12 +9,15 @@
 //! through one connection that commits them in groups (see `writer`), and a commit waits for the
 //! disk: what was answered survives a power cut.
 
+mod actions;
 mod analyses;
 mod audit;
 mod claims;
 mod connection;
 mod directory;
 mod error;
+mod events;
+mod firing;
 mod host;
 mod idempotency;
 mod lanes;
@@ -27,6 +30,7 @@ mod queue;
 mod row;
 mod runs;
 mod secrets;
+mod starts;
 mod statement;
 mod tags;
 mod tokens;
@@ -38,10 +42,13 @@ use std::sync::Arc;
 
 use crate::id::Id;
 
+pub use actions::{SlotRecord, StoredAction};
 pub use analyses::{AnalysisEdit, AnalysisToken, StoredAnalysis};
 pub use claims::{Claimed, Due, Grant};
 pub use directory::DataDirectory;
 pub use error::Error;
+pub use events::Change;
+pub use firing::{ActionFault, Fired, Firing};
 pub use host::{Host, TokenOwner};
 pub use idempotency::Once;
 pub use leases::{Cancelled, Renewed};
@@ -50,6 +57,7 @@ pub use notices::Notices;
 pub use queue::{Acknowledged, Finished, NewRun};
 pub use runs::{ConsoleChunk, RunRecord};
 pub use secrets::{SecretEdit, StoredSecret};
+pub use starts::{NotStarted, Start, Started};
 pub use tokens::{NewToken, Token};
 pub use view::View;
 

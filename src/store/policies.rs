@@ -81,6 +81,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
+                audit::append(connection, &profile, &entry).await?;
                 tags::remove(connection, id).await?;
                 unindex(connection, id).await?;
                 let done = query("DELETE FROM policy WHERE id = $1 AND profile_id = $2")
@@ -91,8 +92,7 @@ impl Tenant {
                 if done == 0 {
                     return Err(Error::NotFound);
                 }
-                bump(connection, &profile).await?;
-                audit::append(connection, &profile, &entry).await
+                bump(connection, &profile).await
             })
         });
         write.await

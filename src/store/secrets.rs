@@ -123,13 +123,13 @@ impl Tenant {
                 if buried == 0 {
                     return Err(Error::NotFound);
                 }
+                audit::append(connection, &profile, &entry).await?;
                 tags::remove(connection, id).await?;
                 query("DELETE FROM secret WHERE id = $1")
                     .bind(id.to_string())
                     .execute(&mut *connection)
                     .await?;
-                bump(connection, &profile).await?;
-                audit::append(connection, &profile, &entry).await
+                bump(connection, &profile).await
             })
         });
         write.await?;

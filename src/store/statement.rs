@@ -15,7 +15,7 @@ use super::{Error, connection};
 pub(super) enum Value {
     Text(Option<String>),
     Integer(Option<i64>),
-    Flag(bool),
+    Flag(Option<bool>),
     Bytes(Option<Vec<u8>>),
 }
 
@@ -39,7 +39,8 @@ values! {
     &Option<String> as text => Self::Text(text.clone());
     i64 as number => Self::Integer(Some(number));
     Option<i64> as number => Self::Integer(number);
-    bool as flag => Self::Flag(flag);
+    bool as flag => Self::Flag(Some(flag));
+    Option<bool> as flag => Self::Flag(flag);
     &[u8] as bytes => Self::Bytes(Some(bytes.to_vec()));
     Vec<u8> as bytes => Self::Bytes(Some(bytes));
     &Vec<u8> as bytes => Self::Bytes(Some(bytes.clone()));
@@ -95,7 +96,7 @@ impl Query {
         D: Database,
         Option<String>: Encode<'q, D> + Type<D>,
         Option<i64>: Encode<'q, D> + Type<D>,
-        bool: Encode<'q, D> + Type<D>,
+        Option<bool>: Encode<'q, D> + Type<D>,
         Option<Vec<u8>>: Encode<'q, D> + Type<D>,
     {
         // Only literals of this program come into a text.

@@ -8,12 +8,13 @@ use crate::harness::repository;
 /// The modules from the lowest rank to the highest; those on one line have the same rank and may
 /// import each other only within the words at the bottom.
 const RANKS: &[&[&str]] = &[
-    &["id", "clock", "tag", "cause", "fault"],
+    &["id", "clock", "tag", "cause", "fault", "words"],
     &["analysis"],
     &["vault"],
     &["policy"],
     &["environment"],
     &["run"],
+    &["action"],
     &["auth"],
     &["audit"],
     &["sandbox"],
@@ -36,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["api", "cli"]),
     ("utoipa", &["api"]),
     ("clap", &["cli"]),
+    ("croner", &["action"]),
 ];
 
 /// Edges that the ranks would allow and the design forbids.

@@ -1,0 +1,222 @@
+//! Actions that fire: their runs, their slots and their own rows change in one transaction.
+
+use serde::{Deserialize, Serialize};
+
+use super::actions::{self, StoredAction};
+use super::queue::statements;
+use super::starts::{self, Start, Started};
+use super::statement::{QueryBuilder, query};
+use super::{Connection, Error, Host};
+use crate::action::{MissedRange, SlotOutcome};
+use crate::clock::Timestamp;
+use crate::id::Id;
+
+/// The most actions that fire in one transaction.
+const BATCH: i64 = 500;
+
+/// What shall happen to one action.
+pub struct Firing {
+    /// The action.
+    pub action: Id,
+    /// Whose it is.
+    pub profile: Id,
+    /// The runs, each with the instant of its slot and what its slot says when it is queued.
+    /// There is no slot where no clock started it.
+    pub starts: Vec<(Start, Option<(Timestamp, SlotOutcome)>)>,
+    /// Instants that are missed, for each of these analyses.
+    pub missed: Option<(MissedRange, Vec<Id>)>,
+    /// The action's revision.
+    pub revision: u32,
+    /// When it is due next; the outer none leaves that as it is.
+    pub next_at: Option<Option<Timestamp>>,
+    /// Whether it is locked from now on, where that changes.
+    pub locked: Option<bool>,
+}
+
+/// What became of one start.
+pub struct Fired {
+    /// The action.
+    pub action: Id,
+    /// The run, where it is queued.
+    pub run: Id,
+    /// What became of it.
+    pub started: Started,
+}
+
+/// Why an action could not start a run the last time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ActionFault {
+    /// The stable code.
+    pub code: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+}
+
+impl Host {
+    /// Fires the schedules and intervals that are due. `plan` is asked inside the transaction and
+    /// must not block. Answers what became of the starts, and whether there may be more.
+    pub async fn fire_due<F>(&self, mut plan: F) -> Result<(Vec<Fired>, bool), Error>
+    where
+        F: FnMut(&StoredAction, Timestamp) -> Firing + Send + 'static,
+    {
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let now = connection.now().await?;
+                let due = actions::due(connection, now, BATCH).await?;
+                let more = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
+                let firings = due.iter().map(|action| plan(action, now)).collect();
+                Ok((fire(connection, firings, now).await?, more))
+            })
+        });
+        write.await
+    }
+
+    /// When the next schedule or interval is due, if any is.
+    pub async fn next_firing(&self) -> Result<Option<Timestamp>, Error> {
+        let row = query("SELECT MIN(next_at) AS next_at FROM action WHERE next_at IS NOT NULL");
+        row.fetch_one(&self.store.readers).await?.optional_time("next_at")
+    }
+}
+
+/// One row of the table `slot`.
+struct Slot {
+    action: Id,
+    analysis: Id,
+    profile: Id,
+    first: Timestamp,
+    last: Timestamp,
+    instants: u64,
+    revision: u32,
+    outcome: SlotOutcome,
+    run: Option<Id>,
+    reason: Option<String>,
+}
+
+/// Starts the runs, records the slots and brings the actions' rows up to date.
+pub(super) async fn fire(
+    connection: &mut Connection,
+    firings: Vec<Firing>,
+    now: Timestamp,
+) -> Result<Vec<Fired>, Error> {
+    let (mut starts, mut planned, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rows = Vec::with_capacity(firings.len());
+    for firing in firings {
+        let Firing { action, profile, revision, .. } = firing;
+        if let Some((range, analyses)) = firing.missed {
+            let reason = range.more.then(|| "there were more than were counted".to_owned());
+            slots.extend(analyses.into_iter().map(|analysis| Slot {
+                action,
+                analysis,
+                profile,
+                first: range.first,
+                last: range.last,
+                instants: range.instants,
+                revision,
+                outcome: SlotOutcome::Missed,
+                run: None,
+                reason: reason.clone(),
+            }));
+        }
+        rows.push((action, firing.next_at, firing.locked));
+        for (start, slot) in firing.starts {
+            planned.push((action, profile, revision, start.analysis, start.run, slot));
+            starts.push(start);
+        }
+    }
+    let started = starts::start(connection, starts, now).await?;
+    let mut fired = Vec::with_capacity(started.len());
+    for ((action, profile, revision, analysis, run, slot), started) in
+        planned.into_iter().zip(started)
+    {
+        if let Some((instant, outcome)) = slot {
+            let (outcome, run, reason) = match &started {
+                Started::Queued { .. } => (outcome, Some(run), None),
+                Started::Skipped => {
+                    (SlotOutcome::Skipped, None, Some("an earlier run is not over".to_owned()))
+                }
+                Started::Failed(why) => (SlotOutcome::Failed, None, Some(why.message.clone())),
+            };
+            slots.push(Slot {
+                action,
+                analysis,
+                profile,
+                first: instant,
+                last: instant,
+                instants: 1,
+                revision,
+                outcome,
+                run,
+                reason,
+            });
+        }
+        fired.push(Fired { action, run, started });
+    }
+    record(connection, &slots, now).await?;
+    update(connection, &rows, &fired, now).await?;
+    Ok(fired)
+}
+
+async fn record(connection: &mut Connection, slots: &[Slot], now: Timestamp) -> Result<(), Error> {
+    for slots in statements(slots) {
+        let mut insert = QueryBuilder::new(
+            "INSERT INTO slot (action_id, analysis_id, instant, profile_id, last, instants, \
+             revision, outcome, run_id, reason, recorded_at) ",
+        );
+        insert.push_values(slots, |mut row, slot| {
+            row.push_bind(slot.action.to_string()).push_bind(slot.analysis.to_string());
+            row.push_bind(slot.first.as_millis()).push_bind(slot.profile.to_string());
+            row.push_bind(slot.last.as_millis());
+            row.push_bind(i64::try_from(slot.instants).unwrap_or(i64::MAX));
+            row.push_bind(i64::from(slot.revision)).push_bind(slot.outcome.as_str());
+            row.push_bind(slot.run.map(|run| run.to_string())).push_bind(&slot.reason);
+            row.push_bind(now.as_millis());
+        });
+        insert.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Writes when each action fired, when it is due next, and why it could not start something.
+async fn update(
+    connection: &mut Connection,
+    rows: &[(Id, Option<Option<Timestamp>>, Option<bool>)],
+    fired: &[Fired],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let of = |action: Id| fired.iter().filter(move |fired| fired.action == action);
+    let mut written = Vec::with_capacity(rows.len());
+    for (action, next_at, locked) in rows {
+        let queued = of(*action).any(|fired| matches!(fired.started, Started::Queued { .. }));
+        let fault = of(*action).find_map(|fired| match &fired.started {
+            Started::Failed(why) => Some(ActionFault {
+                code: why.code.as_str().to_owned(),
+                message: why.message.clone(),
+                at: now.as_millis(),
+            }),
+            _ => None,
+        });
+        // Strings and a number cannot fail to be written as JSON.
+        let fault = fault.map(|fault| serde_json::to_string(&fault).unwrap_or_default());
+        written.push((*action, *next_at, *locked, queued.then(|| now.as_millis()), fault));
+    }
+    for rows in statements(&written) {
+        let mut update = QueryBuilder::new(
+            "UPDATE action SET \
+             next_at = CASE WHEN v.column2 THEN v.column3 ELSE next_at END, \
+             locked = COALESCE(v.column4, locked), \
+             last_triggered = COALESCE(v.column5, last_triggered), \
+             fault = CASE WHEN v.column6 IS NOT NULL THEN v.column6 \
+             WHEN v.column5 IS NOT NULL THEN NULL ELSE fault END FROM (",
+        );
+        update.push_values(rows, |mut row, (action, next_at, locked, triggered, fault)| {
+            row.push_bind(action.to_string()).push_bind(next_at.is_some());
+            row.push_bind(next_at.flatten().map(Timestamp::as_millis)).push_bind(*locked);
+            row.push_bind(*triggered).push_bind(fault);
+        });
+        update.push(") AS v WHERE action.id = v.column1");
+        update.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
