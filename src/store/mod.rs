@@ -24,6 +24,7 @@ mod lanes;
 mod leases;
 mod listing;
 mod modules;
+mod node_lease;
 mod notices;
 mod policies;
 mod queue;
