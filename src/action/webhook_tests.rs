@@ -205,6 +205,7 @@ proptest! {
         prop_assume!(body != BODY);
         let github = signature(json!({"form": "github"}));
         prop_assert_eq!(verify(&github, GITHUB, &body), Err(Refused::Mismatch));
-        prop_assert!(verify(&github, &format!("sha256={}", hex(&mac(&body))), &body).is_ok());
+        let right = "sha256=".to_owned() + &hex(&mac(&body));
+        prop_assert!(verify(&github, &right, &body).is_ok());
     }
 }
