@@ -4,6 +4,7 @@
 //! acts by asking `pipeline` and `store`. [`router`] is the table of contents.
 
 mod access;
+mod action;
 mod analysis;
 mod body;
 mod caller;
@@ -78,6 +79,9 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(runs::info, runs::delete))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::rerun))
+        .routes(routes!(action::list, action::create))
+        .routes(routes!(action::info, action::edit, action::delete))
+        .routes(routes!(action::slots))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
 }

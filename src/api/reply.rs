@@ -114,7 +114,7 @@ impl From<store::Error> for Refusal {
                 Self::new(ErrorCode::Unavailable, "the disk is full; nothing was changed")
             }
             store::Error::Nul | store::Error::Url => Self::invalid(error.to_string()),
-            store::Error::QueueFull { .. } => Self::new(ErrorCode::QueueFull, error.to_string()),
+            store::Error::QueueFull => Self::new(ErrorCode::QueueFull, error.to_string()),
             store::Error::OtherRequest => Self::new(ErrorCode::KeyReused, error.to_string()),
             store::Error::Contended => Self::new(ErrorCode::Conflict, error.to_string()),
             store::Error::Unreachable => Self::new(

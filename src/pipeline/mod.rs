@@ -11,6 +11,7 @@ mod modules;
 mod open;
 mod prepared;
 mod request;
+mod scheduler;
 mod snapshot;
 mod upload;
 mod watch;
@@ -41,6 +42,7 @@ pub use worker::Worker;
 use held::{Held, Hold, Stop};
 use modules::Modules;
 use open::Guests;
+use scheduler::Changes;
 use snapshot::Snapshots;
 use worker::Wake;
 
@@ -55,6 +57,7 @@ pub struct Runner {
     watch: Watch,
     wake: Wake,
     held: Held,
+    changes: Changes,
     guests: Guests,
     /// One permit for each guest that may run: the worker claims no more than it can start.
     slots: Arc<Semaphore>,

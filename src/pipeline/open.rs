@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::held::Held;
 use super::modules::Modules;
+use super::scheduler::Changes;
 use super::snapshot::Snapshots;
 use super::worker::Wake;
 use super::{Runner, Watch};
@@ -142,7 +143,7 @@ impl Runner {
         let slots = sandbox.guests;
         sandbox.artefacts = Some(directory.artefacts()?);
         let sandbox = Sandbox::new(sandbox, Some(vault.artefact_key()))?;
-        let shared = store.is_shared();
+        let (shared, changes) = (store.is_shared(), Changes::of(&store));
         // Nobody else can be running anything of a store that is not shared.
         let taken_back = store.host().recover(!shared).await?;
         if taken_back > 0 {
@@ -158,6 +159,7 @@ impl Runner {
             watch: Watch::new(shared),
             wake: Wake::default(),
             held: Held::default(),
+            changes,
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),
             module_turn: tokio::sync::Mutex::default(),

@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::held::Stop;
 use super::snapshot::{Snapshot, Snapshots};
-use super::{Job, Module, Runner};
+use super::{Job, Module, Runner, scheduler};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
 use crate::run::{LEASE, RENEW_EVERY};
@@ -80,6 +80,7 @@ impl Runner {
         let mut others = JoinSet::new();
         others.spawn(keep(Arc::clone(self)));
         others.spawn(listen(Arc::clone(self)));
+        others.spawn(scheduler::schedule(Arc::clone(self)));
         Worker { runner: Arc::clone(self), work, others, stop, under_way }
     }
 }
@@ -168,6 +169,7 @@ async fn listen(runner: Arc<Runner>) {
             Ok(Some(mut notices)) => loop {
                 notices.next().await;
                 runner.wake.now();
+                runner.changes.now();
             },
             Ok(None) => return,
             Err(error) => {

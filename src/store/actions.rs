@@ -217,6 +217,21 @@ pub(super) async fn due(
     read(connection, due).await
 }
 
+/// One action that is active. Its row stays as it is until the end of the transaction.
+pub(super) async fn active(
+    connection: &mut Connection,
+    profile: &str,
+    id: Id,
+) -> Result<StoredAction, Error> {
+    let mut select = QueryBuilder::new(COLUMNS);
+    select.push(" WHERE active = TRUE AND profile_id = ").push_bind(profile);
+    select.push(" AND id = ").push_bind(id.to_string());
+    if connection.is_shared() {
+        select.push(" FOR UPDATE");
+    }
+    read(connection, select).await?.pop().ok_or(Error::NotFound)
+}
+
 /// The active actions of this kind that listen to one of `forms`: form, key and value. The rows
 /// stay as they are until the end of the transaction.
 pub(super) async fn listening(

@@ -88,6 +88,9 @@ impl Place {
     }
 }
 
+/// The clock of PostgreSQL, in milliseconds.
+const CLOCK: &str = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT AS now";
+
 /// One connection, or one transaction that reads.
 pub(super) enum Connection {
     Sqlite(SqliteConnection),
@@ -107,8 +110,7 @@ impl Connection {
         if !self.is_shared() {
             return Ok(Timestamp::now());
         }
-        let clock = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT AS now";
-        query(clock).fetch_one(self).await?.time("now")
+        query(CLOCK).fetch_one(self).await?.time("now")
     }
 
     /// Brings the tables up to date.
@@ -152,6 +154,14 @@ impl Readers {
             Self::Sqlite(pool) => Connection::SqliteView(pool.begin().await?),
             Self::Postgres(pool) => Connection::PostgresView(pool.begin_with(ONE_MOMENT).await?),
         })
+    }
+
+    /// The present, by the clock that all users of the database share.
+    pub(super) async fn now(&self) -> Result<Timestamp, Error> {
+        match self {
+            Self::Sqlite(_) => Ok(Timestamp::now()),
+            Self::Postgres(_) => query(CLOCK).fetch_one(self).await?.time("now"),
+        }
     }
 
     pub(super) async fn close(&self) {

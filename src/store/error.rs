@@ -37,11 +37,8 @@ pub enum Error {
     #[error("a text holds a NUL character; leave it out")]
     Nul,
     /// Too many runs of one analysis wait already.
-    #[error("{queued} runs of this analysis wait already, the most that may; try again later")]
-    QueueFull {
-        /// The cap.
-        queued: u64,
-    },
+    #[error("too many runs of this analysis wait already (its limit queued_runs); try again later")]
+    QueueFull,
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request; use a new one for this request")]
     OtherRequest,

@@ -34,6 +34,8 @@ pub struct Change {
     pub at: Timestamp,
     /// Who did it, in the form the audit uses.
     pub principal: String,
+    /// If a run did it: how many runs of its chain led here, and the first of them.
+    pub chain: (u32, Option<Id>),
 }
 
 /// Which change an audit entry tells of.
@@ -78,11 +80,12 @@ pub(super) async fn note(
     if heard.is_none() {
         return Ok(());
     }
+    let (depth, root) = chain(connection, &entry.principal).await?;
     let mut tags = tags::of(connection, &[entry.resource]).await?;
     let tags = tags.remove(&entry.resource).unwrap_or_default();
     query(
-        "INSERT INTO event (profile_id, at, resource, happened, resource_id, tags, principal) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO event (profile_id, at, resource, happened, resource_id, tags, principal, \
+         depth, root_run) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(profile)
     .bind(entry.at.as_millis())
@@ -92,9 +95,30 @@ pub(super) async fn note(
     // Strings cannot fail to be written as JSON.
     .bind(serde_json::to_string(&tags).unwrap_or_default())
     .bind(&entry.principal)
+    .bind(i64::from(depth))
+    .bind(root.map(|root| root.to_string()))
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What a change by this principal adds to: the chain of the run that made it. An analysis that
+/// acts with its own token is taken to be its latest run that is not over.
+async fn chain(connection: &mut Connection, principal: &str) -> Result<(u32, Option<Id>), Error> {
+    let select = match principal.split_once(':') {
+        Some(("run", _)) => "SELECT id, depth, root_run FROM run WHERE id = $1",
+        Some(("analysis", _)) => {
+            "SELECT id, depth, root_run FROM run WHERE analysis_id = $1 \
+             AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1"
+        }
+        _ => return Ok((0, None)),
+    };
+    let id = principal.split_once(':').map_or("", |(_, id)| id);
+    let Some(run) = query(select).bind(id).fetch_optional(connection).await? else {
+        return Ok((0, None));
+    };
+    let root = run.optional_word("root_run")?.map_or_else(|| run.id("id"), Ok)?;
+    Ok((run.number::<u32>("depth")? + 1, Some(root)))
 }
 
 impl Host {
@@ -140,7 +164,9 @@ async fn waiting(connection: &mut Connection) -> Result<Vec<(i64, Change)>, Erro
     };
     let rows = query(select).bind(BATCH).fetch_all(connection).await?;
     let change = |row: &super::connection::Row| {
+        let chain = (row.number("depth")?, row.optional_word("root_run")?);
         let change = Change {
+            chain,
             profile: row.id("profile_id")?,
             resource: row.word("resource")?,
             when: row.word("happened")?,

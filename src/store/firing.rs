@@ -6,9 +6,11 @@ use super::actions::{self, StoredAction};
 use super::queue::statements;
 use super::starts::{self, Start, Started};
 use super::statement::{QueryBuilder, query};
-use super::{Connection, Error, Host};
+use super::{Connection, Error, Host, Once, Tenant, audit, idempotency};
 use crate::action::{MissedRange, SlotOutcome};
+use crate::audit::Entry;
 use crate::clock::Timestamp;
+use crate::fault::ErrorCode;
 use crate::id::Id;
 
 /// The most actions that fire in one transaction.
@@ -77,6 +79,61 @@ impl Host {
     pub async fn next_firing(&self) -> Result<Option<Timestamp>, Error> {
         let row = query("SELECT MIN(next_at) AS next_at FROM action WHERE next_at IS NOT NULL");
         row.fetch_one(&self.store.readers).await?.optional_time("next_at")
+    }
+}
+
+/// What became of a request to fire one action.
+pub enum FiredOnce {
+    /// It fired now.
+    Now(Vec<Fired>),
+    /// The same request came before, and became these runs.
+    Before(Vec<Id>),
+}
+
+impl Tenant {
+    /// Fires one active action, once for its idempotency key. `plan` is asked inside the
+    /// transaction and must not block. [`Error::NotFound`] when there is no such action or it is
+    /// switched off; [`Error::QueueFull`] when nothing could be queued, and then nothing is kept.
+    pub async fn fire_action<F>(
+        &self,
+        action: Id,
+        once: Option<Once>,
+        entry: Option<Entry>,
+        plan: F,
+    ) -> Result<FiredOnce, Error>
+    where
+        F: FnOnce(&StoredAction, Timestamp) -> Firing + Send + 'static,
+    {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let now = connection.now().await?;
+                let action = actions::active(connection, &profile, action).await?;
+                let firing = plan(&action, now);
+                if let Some(once) = once {
+                    let runs: Vec<Id> = firing.starts.iter().map(|(start, _)| start.run).collect();
+                    let before = idempotency::first(connection, &profile, &once, &runs, now).await?;
+                    if let Some(runs) = before {
+                        return Ok(FiredOnce::Before(runs));
+                    }
+                }
+                if let Some(entry) = entry {
+                    audit::append(connection, &profile, &entry).await?;
+                }
+                let fired = fire(connection, vec![firing], now).await?;
+                let queued = |fired: &Fired| matches!(fired.started, Started::Queued { .. });
+                let full = fired.iter().find(|fired| match &fired.started {
+                    Started::Failed(why) => why.code == ErrorCode::QueueFull,
+                    _ => false,
+                });
+                match full {
+                    // Rolled back: the sender shall come again.
+                    Some(_) if !fired.iter().any(queued) => Err(Error::QueueFull),
+                    _ => Ok(FiredOnce::Now(fired)),
+                }
+            })
+        });
+        write.await
     }
 }
 

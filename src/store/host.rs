@@ -59,6 +59,11 @@ impl Host {
         Self { store }
     }
 
+    /// The present, by the clock that all users of the database share.
+    pub async fn now(&self) -> Result<Timestamp, Error> {
+        self.store.readers.now().await
+    }
+
     /// Every wrapped key of the keyring.
     pub async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, Error> {
         let rows =

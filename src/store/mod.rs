@@ -41,6 +41,8 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::id::Id;
 
 pub use actions::{SlotRecord, StoredAction};
@@ -49,7 +51,7 @@ pub use claims::{Claimed, Due, Grant};
 pub use directory::DataDirectory;
 pub use error::Error;
 pub use events::Change;
-pub use firing::{ActionFault, Fired, Firing};
+pub use firing::{ActionFault, Fired, FiredOnce, Firing};
 pub use host::{Host, TokenOwner};
 pub use idempotency::Once;
 pub use leases::{Cancelled, Renewed};
@@ -71,6 +73,7 @@ use writer::Writer;
 pub struct Store {
     readers: Readers,
     writer: Writer,
+    changed: Arc<Notify>,
     shared: bool,
 }
 
@@ -91,7 +94,14 @@ impl Store {
         let mut connection = place.connect().await?;
         connection.migrate().await?;
         let (readers, shared) = (place.readers(), place.is_shared());
-        Ok(Self { readers, writer: Writer::start(place, connection), shared })
+        let changed = Arc::new(Notify::new());
+        let writer = Writer::start(place, connection, Arc::clone(&changed));
+        Ok(Self { readers, writer, changed, shared })
+    }
+
+    /// Told when something was written that may be due, or to be handled, at once.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 
     /// Whether other processes may use the database at the same time.

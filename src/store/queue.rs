@@ -178,7 +178,7 @@ impl Room {
                 *left = fewer;
                 Ok(Ok(()))
             }
-            None => Ok(Err(Error::QueueFull { queued: cap })),
+            None => Ok(Err(Error::QueueFull)),
         }
     }
 }

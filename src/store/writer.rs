@@ -7,9 +7,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::connection::Place;
 use super::notices::CHANNEL;
@@ -93,9 +94,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Gives the connection to a task of its own.
-    pub(super) fn start(place: Place, connection: Connection) -> Self {
+    pub(super) fn start(place: Place, connection: Connection, changed: Arc<Notify>) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let serving = Serving { place, connection: Some(connection) };
+        let serving = Serving { place, connection: Some(connection), changed };
         tokio::spawn(serving.serve(receiver));
         Self { sender }
     }
@@ -165,6 +166,7 @@ struct Serving {
     place: Place,
     /// None after it was lost, until the next group connects again.
     connection: Option<Connection>,
+    changed: Arc<Notify>,
 }
 
 impl Serving {
@@ -247,7 +249,7 @@ impl Group {
     async fn perform(self, serving: &mut Serving) {
         let Self { runs, outcomes, mut jobs, claims } = self;
         // Jobs may queue runs too: of conditions, schedules and the like.
-        let wakes = !(runs.is_empty() && jobs.is_empty());
+        let (changes, wakes) = (!jobs.is_empty(), !(runs.is_empty() && jobs.is_empty()));
         let (runs, acks): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let (outcomes, ends): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
         // Claims last: they hold a lock that other nodes wait for, and may take runs that were
@@ -262,6 +264,9 @@ impl Group {
             Ok(connection) => commit(connection, &runs, &outcomes, &mut jobs).await,
             Err(error) => Err(error),
         };
+        if committed.is_ok() && changes {
+            serving.changed.notify_one();
+        }
         if committed.is_ok() && wakes {
             serving.notify().await;
         }

@@ -131,7 +131,10 @@ CREATE TABLE event (
     resource_id TEXT COLLATE "C"    NOT NULL,
     -- The resource's tags at that time, as JSON.
     tags        TEXT COLLATE "C"    NOT NULL,
-    principal   TEXT COLLATE "C"    NOT NULL
+    principal   TEXT COLLATE "C"    NOT NULL,
+    -- The chain of runs that led to it, as in run.
+    depth       BIGINT  NOT NULL,
+    root_run    TEXT COLLATE "C"
 );
 
 CREATE TABLE device (

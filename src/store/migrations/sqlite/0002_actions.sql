@@ -131,7 +131,10 @@ CREATE TABLE event (
     resource_id TEXT    NOT NULL,
     -- The resource's tags at that time, as JSON.
     tags        TEXT    NOT NULL,
-    principal   TEXT    NOT NULL
+    principal   TEXT    NOT NULL,
+    -- The chain of runs that led to it, as in run.
+    depth       BIGINT  NOT NULL,
+    root_run    TEXT
 );
 
 CREATE TABLE device (
