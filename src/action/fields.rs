@@ -148,7 +148,8 @@ mod tests {
         let refusal = Fields::new(&json!({"crom": 1}), &["cron", "timezone"], "{}").err().unwrap();
         assert_eq!(
             refusal.inside("trigger[0]").to_string(),
-            r#"trigger[0]: there is no such field; found "crom"; the fields are "cron", "timezone", as in {}"#
+            "trigger[0]: there is no such field; found \"crom\"; the fields are \"cron\", \
+             \"timezone\", as in {}"
         );
         assert!(Fields::new(&json!([]), &[], "{}").err().unwrap().problem.contains("found []"));
     }

@@ -5,6 +5,7 @@
 //! signed. The present, the data and the keys are handed in; it reads no clock, stores nothing
 //! and starts nothing.
 
+mod comparison;
 mod condition;
 mod cron;
 mod fields;
@@ -29,7 +30,7 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::tag::Tags;
 
-pub use condition::{Comparison, ConditionEntry, RecordView, Source, ValueType, Verdict, evaluate};
+pub use condition::{ConditionEntry, RecordView, Source, Verdict, evaluate};
 pub use interval::Interval;
 pub use preview::Preview;
 pub use refusal::InvalidAction;
@@ -40,7 +41,7 @@ pub use script::{MAX_ANALYSES, script, script_to_json};
 pub use slot::{GRACE, MissedRange, Plan, SlotOutcome, plan, spread};
 pub use topic::{Dedupe, TopicEntry};
 pub use trigger::{ActionType, MAX_ENTRIES, Trigger};
-pub use webhook::{Encoding, Refused, Signature, Verified, Webhook};
+pub use webhook::{Refused, Signature, Verified, Webhook};
 
 /// The longest name, in Unicode characters.
 pub const MAX_NAME_LENGTH: usize = 100;

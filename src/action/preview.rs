@@ -140,7 +140,8 @@ mod tests {
             [
                 "2027-03-28: 01:00, 01:20 and 01:40 do not exist in Europe/London; it does not run \
                  then",
-                "2027-10-31: 01:00, 01:20 and 01:40 occur twice in Europe/London; it runs both times",
+                "2027-10-31: 01:00, 01:20 and 01:40 occur twice in Europe/London; it runs both \
+                 times",
             ]
         );
     }

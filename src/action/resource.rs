@@ -125,7 +125,8 @@ mod tests {
         let refusal = parse(json!({"resource": "bucket", "when": "create"})).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            r#"resource: the runner has no resource "bucket"; what can be watched is "secrets", "analysis", "action", "am", "device""#
+            "resource: the runner has no resource \"bucket\"; what can be watched is \"secrets\", \
+             \"analysis\", \"action\", \"am\", \"device\""
         );
         for value in [
             json!({"resource": "secrets"}),

@@ -119,7 +119,8 @@ mod tests {
     fn unknown_words_and_numbers_out_of_range_are_refused() {
         assert_eq!(
             with(json!({"misfire": "twice"})).unwrap_err().to_string(),
-            r#"misfire: there is no such word here; found "twice"; write one of "skip", "once", "all""#
+            "misfire: there is no such word here; found \"twice\"; write one of \"skip\", \
+             \"once\", \"all\""
         );
         assert_eq!(
             with(json!({"catch_up_limit": 0})).unwrap_err().to_string(),

@@ -203,7 +203,11 @@ mod tests {
                 "*/7 * * * *", "5 */3 * * *", "0,30 0-3 * * *", "15 2 29 2 *", "0 0 1 * 1",
             ]),
             zone in prop::sample::select(vec![
-                "UTC", "Europe/London", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca",
+                "UTC",
+                "Europe/London",
+                "Australia/Lord_Howe",
+                "America/Santiago",
+                "Africa/Casablanca",
             ]),
             start in 0_i64..4_000_000_000_000,
             share in 0_i64..1000,

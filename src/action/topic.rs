@@ -236,7 +236,10 @@ mod tests {
         }
 
         #[test]
-        fn any_filter_is_read_or_refused(filter in "([ab$+#/]{0,8}|\\PC{0,8})", topic in "\\PC{0,8}") {
+        fn any_filter_is_read_or_refused(
+            filter in "([ab$+#/]{0,8}|\\PC{0,8})",
+            topic in "\\PC{0,8}",
+        ) {
             if parse(json!({"topic": filter.clone()})).is_ok() {
                 matches(&filter, &topic);
             }

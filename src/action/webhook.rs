@@ -38,6 +38,9 @@ const TIMESTAMPED_HEADER: &str = "runner-signature";
 
 const EXAMPLE: &str = r#"{"secret": "<id of a secret>", "form": "github"}"#;
 
+/// A form of one's own, for messages.
+const OWN: &str = r#"{"header": "x-signature", "prefix": "sha256=", "encoding": "hex"}"#;
+
 const KNOWN: [&str; 6] =
     ["secret", "form", "header", "tolerance_seconds", "dedupe_seconds", "unsigned"];
 
@@ -182,15 +185,14 @@ impl Signature {
             }
             found => {
                 let rule = "the form of the signature must be said";
-                let advice = r#"write "github", "timestamped", or {"header": "x-signature", "prefix": "", "encoding": "hex"}"#;
+                let advice = format!("write \"github\", \"timestamped\", or for example {OWN}");
                 Err(InvalidAction::found("form", found, rule, advice))
             }
         }
     }
 
     fn parse_own(value: &Value, secret: Id, dedupe: u32) -> Result<Self, InvalidAction> {
-        let example = r#"{"header": "x-signature", "prefix": "sha256=", "encoding": "hex"}"#;
-        let fields = Fields::new(value, &["header", "prefix", "encoding"], example)?;
+        let fields = Fields::new(value, &["header", "prefix", "encoding"], OWN)?;
         let prefix = fields.optional_text("prefix", MAX_LENGTH, "sha256=")?.unwrap_or("");
         if !prefix.is_ascii() {
             let problem = "a header carries ASCII characters only";
