@@ -126,7 +126,7 @@ fn check(filter: &str) -> Result<(), InvalidAction> {
 
 /// Whether a valid `filter` matches `topic`. Topics that begin with `$` are the broker's own: no
 /// wildcard at the beginning matches them.
-pub fn matches(filter: &str, topic: &str) -> bool {
+fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
