@@ -4,6 +4,7 @@
 //! `config` and an `exec` of a bare module is a client of the HTTP API, over [`Client`]; it knows
 //! neither the store nor the sandbox.
 
+mod action;
 mod analysis;
 mod client;
 mod config;
@@ -155,6 +156,9 @@ pub enum ApiCommand {
     /// Say which analyses may access which secrets
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Let schedules and events start analyses
+    #[command(subcommand)]
+    Action(action::ActionCommand),
     /// Start runs and look at them
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -287,6 +291,7 @@ async fn execute(command: ApiCommand, session: &mut Session) -> Result<(), Failu
         ApiCommand::Secret(command) => command.execute(session).await,
         ApiCommand::Analysis(command) => command.execute(session).await,
         ApiCommand::Policy(command) => command.execute(session).await,
+        ApiCommand::Action(command) => command.execute(session).await,
         ApiCommand::Run(command) => command.execute(session).await,
         ApiCommand::Token(command) => command.execute(session).await,
         ApiCommand::Exec(args) => exec::exec_in_analysis(args, session).await,
@@ -355,7 +360,7 @@ mod tests {
     #[test]
     fn nouns_are_singular_and_have_the_same_verbs() {
         let root = Cli::command();
-        for noun in ["secret", "analysis", "policy", "token"] {
+        for noun in ["secret", "analysis", "policy", "action", "token"] {
             let command = root.find_subcommand(noun).expect(noun);
             for verb in ["create", "list", "show", "edit", "delete"] {
                 assert!(command.find_subcommand(verb).is_some(), "{noun} {verb}");

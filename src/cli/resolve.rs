@@ -29,6 +29,10 @@ pub const ANALYSIS: Noun =
 /// Policies; the API calls them access management.
 pub const POLICY: Noun = Noun { word: "policy", plural: "policies", path: "/am", name: "name" };
 
+/// Actions.
+pub const ACTION: Noun =
+    Noun { word: "action", plural: "actions", path: "/action", name: "name" };
+
 /// Tokens of people and programs.
 pub const TOKEN: Noun = Noun { word: "token", plural: "tokens", path: "/tokens", name: "name" };
 

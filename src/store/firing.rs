@@ -137,6 +137,13 @@ impl Tenant {
     }
 }
 
+/// What changes of an action's own row.
+struct Change {
+    action: Id,
+    next_at: Option<Option<Timestamp>>,
+    locked: Option<bool>,
+}
+
 /// One row of the table `slot`.
 struct Slot {
     action: Id,
@@ -176,7 +183,7 @@ pub(super) async fn fire(
                 reason: reason.clone(),
             }));
         }
-        rows.push((action, firing.next_at, firing.locked));
+        rows.push(Change { action, next_at: firing.next_at, locked: firing.locked });
         for (start, slot) in firing.starts {
             planned.push((action, profile, revision, start.analysis, start.run, slot));
             starts.push(start);
@@ -238,13 +245,13 @@ async fn record(connection: &mut Connection, slots: &[Slot], now: Timestamp) -> 
 /// Writes when each action fired, when it is due next, and why it could not start something.
 async fn update(
     connection: &mut Connection,
-    rows: &[(Id, Option<Option<Timestamp>>, Option<bool>)],
+    rows: &[Change],
     fired: &[Fired],
     now: Timestamp,
 ) -> Result<(), Error> {
     let of = |action: Id| fired.iter().filter(move |fired| fired.action == action);
     let mut written = Vec::with_capacity(rows.len());
-    for (action, next_at, locked) in rows {
+    for Change { action, next_at, locked } in rows {
         let queued = of(*action).any(|fired| matches!(fired.started, Started::Queued { .. }));
         let fault = of(*action).find_map(|fired| match &fired.started {
             Started::Failed(why) => Some(ActionFault {

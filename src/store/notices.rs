@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::connection::Readers;
 use super::{Error, Store};
@@ -24,7 +24,10 @@ impl Store {
     /// Begins to listen, where there can be other nodes.
     pub async fn notices(&self) -> Result<Option<Notices>, Error> {
         let Readers::Postgres(pool) = &self.readers else { return Ok(None) };
-        let mut listener = PgListener::connect_with(pool).await?;
+        // A pool of its own: the readers' pool closes only when all of its connections are back.
+        let options = pool.connect_options().as_ref().clone();
+        let own = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&own).await?;
         listener.listen(CHANNEL).await?;
         Ok(Some(Notices { listener }))
     }

@@ -3,6 +3,7 @@
 //! Everything happens in the caller's transaction, so that a trigger and its runs are one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::queue::{NewRun, Room, insert_accepted};
 use super::statement::{QueryBuilder, query};
@@ -79,11 +80,13 @@ pub(super) async fn start(
     let (mut answers, mut accepted) = (Vec::with_capacity(starts.len()), Vec::new());
     for start in starts {
         let key = (start.profile, start.analysis);
-        if !analyses.contains_key(&key) {
-            let active = active(connection, start.profile, start.analysis).await?;
-            analyses.insert(key, active);
-        }
-        let active = match &analyses[&key] {
+        let active = match analyses.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(active(connection, start.profile, start.analysis).await?)
+            }
+        };
+        let active = match active {
             Ok(active) => active,
             Err(why) => {
                 answers.push(Started::Failed(why.clone()));

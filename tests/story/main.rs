@@ -26,5 +26,6 @@ mod sdk;
 mod secrets;
 mod serve;
 mod shut;
+mod starts;
 mod tampering;
 mod transcript;
