@@ -4,9 +4,10 @@
 //! on, so that rules about time stay pure.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -52,6 +53,28 @@ impl Serialize for Timestamp {
     }
 }
 
+/// Why a text is not a [`Timestamp`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a time is written in ISO 8601 with its zone, as in 2027-01-31T08:00:00Z")]
+pub struct InvalidTimestamp;
+
+/// ISO 8601 with a zone; what is finer than a millisecond is cut off.
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
+        Ok(Self(instant.as_millisecond()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +86,15 @@ mod tests {
             Timestamp::from_millis(1_769_846_400_007).to_string(),
             "2026-01-31T08:00:00.007Z"
         );
+    }
+
+    #[test]
+    fn a_timestamp_survives_its_text_form_and_needs_a_zone() {
+        let at = Timestamp::from_millis(1_769_846_400_007);
+        assert_eq!(at.to_string().parse(), Ok(at));
+        assert_eq!("2026-01-31T09:00:00.0079+01:00".parse(), Ok(at));
+        for text in ["", "now", "2026-01-31", "2026-01-31T08:00:00", "1769846400007"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp), "{text}");
+        }
     }
 }

@@ -123,6 +123,7 @@ codes! {
     InvalidModule "invalid_module" => "The upload is not a module that the runner can run.";
     NoModule "no_module" => "The analysis has no module yet.";
     InactiveAnalysis "inactive_analysis" => "The analysis is switched off.";
+    InactiveDevice "inactive_device" => "The device is switched off.";
     NotSupported "not_supported" => "The original has this; this version of the runner does not.";
     Unauthenticated "unauthenticated" => "No token was sent, or it is not valid.";
     Denied "denied" => "The token is valid, but no policy allows this.";
@@ -151,6 +152,7 @@ impl ErrorCode {
             | Self::InvalidModule
             | Self::NoModule
             | Self::InactiveAnalysis
+            | Self::InactiveDevice
             | Self::NotSupported
             | Self::Protected
             // As in the original.

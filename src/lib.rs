@@ -26,6 +26,7 @@ pub mod tag;
 
 pub mod action;
 pub mod analysis;
+pub mod device;
 pub mod vault;
 
 pub mod policy;

@@ -115,6 +115,12 @@ rows! {
             aliases: &["download_analysis"],
             phrase: "downloading modules of",
         };
+        /// See that its tokens exist, make new ones and take them back.
+        TokenAccess = Verb { word: "token_access", aliases: &[], phrase: "managing tokens of" };
+        /// Read its data.
+        GetData = Verb { word: "get_data", aliases: &[], phrase: "reading data of" };
+        /// Send data to it.
+        SendData = Verb { word: "send_data", aliases: &[], phrase: "sending data to" };
     }
 }
 
@@ -177,6 +183,22 @@ rows! {
                 (Action::Create, WITHOUT_ID),
                 (Action::Edit, Form::ALL),
                 (Action::Delete, Form::ALL),
+            ],
+        };
+        /// Devices and their data.
+        Device = Kind {
+            word: "device",
+            aliases: &[],
+            one: "device",
+            many: "devices",
+            actions: &[
+                (Action::Access, Form::ALL),
+                (Action::Create, WITHOUT_ID),
+                (Action::Edit, Form::ALL),
+                (Action::Delete, Form::ALL),
+                (Action::TokenAccess, Form::ALL),
+                (Action::GetData, Form::ALL),
+                (Action::SendData, Form::ALL),
             ],
         };
     }
@@ -264,7 +286,7 @@ mod tests {
             let action = ResourceType::Analysis.action(long);
             assert_eq!(action.map(Action::word), Some(short));
         }
-        for unknown in ["", "Secrets", "run_user", "device", "secrets "] {
+        for unknown in ["", "Secrets", "run_user", "devices", "secrets "] {
             assert_eq!(ResourceType::from_word(unknown), None, "{unknown}");
         }
     }
@@ -273,6 +295,7 @@ mod tests {
     fn an_action_belongs_to_its_types_only() {
         assert_eq!(ResourceType::Secrets.action("run"), None);
         assert_eq!(ResourceType::AccessManagement.action("upload"), None);
+        assert_eq!(ResourceType::Action.action("send_data"), None);
         assert!(ResourceType::Secrets.forms(Action::Run).is_empty());
     }
 

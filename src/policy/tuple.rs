@@ -255,8 +255,8 @@ mod tests {
         assert_eq!(
             refusal.to_string(),
             "permissions[0].resource: there is no such resource type; found \
-             [\"file\",\"path\",\"reports/\"]; the types are \"secrets\", \"analysis\" or \
-             \"access_management\""
+             [\"file\",\"path\",\"reports/\"]; the types are \"secrets\", \"analysis\", \
+             \"action\", \"access_management\" or \"device\""
         );
         let absent = parse_resource(None, "permissions[0].resource").unwrap_err();
         assert_eq!((absent.problem, absent.found.as_str()), (Problem::NotATuple, "nothing"));

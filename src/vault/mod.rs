@@ -133,6 +133,11 @@ impl Vault {
         self.part_cipher(profile, Owner::Analysis(analysis))
     }
 
+    /// The cipher for all records of one device.
+    pub fn record_cipher(&self, profile: Id, device: Id) -> Result<PartCipher, Error> {
+        self.part_cipher(profile, Owner::Device(device))
+    }
+
     /// Seals one part with the profile's newest key. Every call yields other bytes.
     pub fn seal(&self, profile: Id, part: &Part, text: &[u8]) -> Result<Vec<u8>, Error> {
         self.part_cipher(profile, part.owner())?.seal(part, text)
@@ -230,7 +235,7 @@ mod tests {
         Ok(scratch.text(&range).into())
     }
 
-    pub(super) fn parts() -> [Part; 11] {
+    pub(super) fn parts() -> [Part; 13] {
         let attempt = 1;
         [
             Part::Variables { analysis: RUN },
@@ -244,6 +249,8 @@ mod tests {
             Part::Console { run: RUN, attempt, sequence: 1 },
             Part::Console { run: RUN, attempt: 2, sequence: 0 },
             Part::Console { run: OTHER, attempt, sequence: 0 },
+            Part::Record { device: RUN },
+            Part::Record { device: OTHER },
         ]
     }
 

@@ -1,4 +1,5 @@
-//! The parts of runs and of analyses that are sealed beside secrets: people put tokens there too.
+//! The parts of runs, of analyses and of devices that are sealed beside secrets: people put tokens
+//! there too.
 
 use std::sync::Arc;
 
@@ -45,6 +46,11 @@ pub enum Part {
         /// The chunk's place among those of the attempt.
         sequence: u32,
     },
+    /// A record of a device's data.
+    Record {
+        /// The device.
+        device: Id,
+    },
 }
 
 /// What shares one derived cipher.
@@ -52,12 +58,13 @@ pub enum Part {
 pub(super) enum Owner {
     Analysis(Id),
     Run(Id),
+    Device(Id),
 }
 
 impl Owner {
     const fn id(&self) -> &Id {
         match self {
-            Self::Analysis(id) | Self::Run(id) => id,
+            Self::Analysis(id) | Self::Run(id) | Self::Device(id) => id,
         }
     }
 
@@ -65,6 +72,7 @@ impl Owner {
         let label: &[u8] = match self {
             Self::Analysis(_) => b"runner/variables/v1",
             Self::Run(_) => b"runner/run/v1",
+            Self::Device(_) => b"runner/record/v1",
         };
         key.derive(&[label, profile.as_bytes(), self.id().as_bytes()])
     }
@@ -78,6 +86,7 @@ impl Part {
             | Self::Result { run, .. }
             | Self::Fault { run, .. }
             | Self::Console { run, .. } => Owner::Run(run),
+            Self::Record { device } => Owner::Device(device),
         }
     }
 
@@ -88,20 +97,22 @@ impl Part {
             Self::Result { .. } => "result",
             Self::Fault { .. } => "fault",
             Self::Console { .. } => "console",
+            Self::Record { .. } => "record",
         };
         let aad = AssociatedData::of_envelope(key, purpose, profile);
         let aad = aad.field(self.owner().id().as_bytes());
         match *self {
-            Self::Variables { .. } | Self::Scope { .. } => aad,
+            Self::Variables { .. } | Self::Scope { .. } | Self::Record { .. } => aad,
             Self::Result { attempt, .. } | Self::Fault { attempt, .. } => aad.number(attempt),
             Self::Console { attempt, sequence, .. } => aad.number(attempt).number(sequence),
         }
     }
 }
 
-/// The cipher of one run, or of one analysis's variables, derived once for many parts.
+/// The cipher of one run, of one analysis's variables, or of one device's records, derived once for
+/// many parts.
 ///
-/// A part of another run or analysis, or one sealed with an older key, is treated no differently;
+/// A part of another run, analysis or device, or one sealed with an older key, is treated no differently;
 /// it only costs a derivation of its own. Keep it no longer than the work on its run: a data key
 /// added later is not seen by it.
 pub struct PartCipher {
@@ -174,6 +185,7 @@ mod tests {
         let ciphers = [
             vault.run_cipher(PROFILE, RUN).unwrap(),
             vault.variable_cipher(PROFILE, OTHER).unwrap(),
+            vault.record_cipher(PROFILE, RUN).unwrap(),
         ];
         for sealed_as in parts() {
             let sealed = vault.seal(PROFILE, &sealed_as, b"text").unwrap();
@@ -188,6 +200,16 @@ mod tests {
                 assert!(vault.open(OTHER_PROFILE, &opened_as, &sealed).is_err());
             }
         }
+    }
+
+    #[test]
+    fn the_record_cipher_and_the_vault_open_what_the_other_sealed() {
+        let (vault, part) = (vault(), Part::Record { device: RUN });
+        let cipher = vault.record_cipher(PROFILE, RUN).unwrap();
+        let sealed = cipher.seal(&part, b"{}").unwrap();
+        assert_eq!(*vault.open(PROFILE, &part, &sealed).unwrap(), b"{}");
+        let sealed = vault.seal(PROFILE, &part, b"{}").unwrap();
+        assert_eq!(*cipher.open(&part, &sealed).unwrap(), b"{}");
     }
 
     #[test]

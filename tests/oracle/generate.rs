@@ -57,7 +57,7 @@ const NEAR_IDS: [&str; 6] = [
 ];
 
 /// The resource types with the actions of each, in every accepted spelling.
-const CATALOGUE: [(&str, &[&str]); 4] = [
+const CATALOGUE: [(&str, &[&str]); 6] = [
     ("secrets", &["access", "create", "edit", "delete"]),
     ("secret", &["access", "create", "edit", "delete"]),
     (
@@ -76,6 +76,8 @@ const CATALOGUE: [(&str, &[&str]); 4] = [
         ],
     ),
     ("access_management", &["access", "create", "edit", "delete"]),
+    ("action", &["access", "create", "edit", "delete"]),
+    ("device", &["access", "create", "edit", "delete", "token_access", "get_data", "send_data"]),
 ];
 
 /// Action names that no resource has, or not all.

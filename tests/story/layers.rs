@@ -10,6 +10,7 @@ use crate::harness::repository;
 const RANKS: &[&[&str]] = &[
     &["id", "clock", "tag", "cause", "fault", "words"],
     &["analysis"],
+    &["device"],
     &["vault"],
     &["policy"],
     &["environment"],

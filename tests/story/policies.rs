@@ -354,7 +354,7 @@ async fn what_can_never_match_is_refused_with_the_right_form() {
             "a permission of its own with one of [\"secrets\"]",
         ),
         (
-            json!({"effect": "allow", "action": ["access"], "resource": ["device"]}),
+            json!({"effect": "allow", "action": ["access"], "resource": ["dashboard"]}),
             "permissions[0].resource",
             "the types are \"secrets\"",
         ),
