@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::device::Permission;
 use crate::id::Id;
 
 /// What a token of a person or a service may do.
@@ -68,6 +69,13 @@ pub enum Principal {
         /// The run.
         id: Id,
     },
+    /// A device, by one of its tokens; it sends and reads its own data and nothing else.
+    Device {
+        /// The device.
+        id: Id,
+        /// What its token permits.
+        permission: Permission,
+    },
 }
 
 impl Principal {
@@ -84,6 +92,7 @@ impl fmt::Display for Principal {
             Self::Token { id, .. } => write!(f, "token:{id}"),
             Self::Analysis { id } => write!(f, "analysis:{id}"),
             Self::Run { id } => write!(f, "run:{id}"),
+            Self::Device { id, .. } => write!(f, "device:{id}"),
         }
     }
 }

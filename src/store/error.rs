@@ -1,5 +1,7 @@
 //! Why the store refuses or fails.
 
+use crate::device::MAX_VARIABLES;
+
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,6 +44,12 @@ pub enum Error {
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request; use a new one for this request")]
     OtherRequest,
+    /// A device would have too many variables.
+    #[error(
+        "the device would have more than {MAX_VARIABLES} variables whose last record is kept; send \
+         what varies as value or metadata, not as the variable's name"
+    )]
+    TooManyVariables,
     /// The disk has no room; nothing was written.
     #[error("the disk is full")]
     Full,

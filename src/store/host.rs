@@ -8,8 +8,9 @@ use super::{Error, Store};
 use crate::analysis::{Digest, Form};
 use crate::auth::Role;
 use crate::clock::Timestamp;
+use crate::device::Permission;
 use crate::id::Id;
-use crate::vault::WrappedKey;
+use crate::vault::{TokenKind, WrappedKey};
 
 /// The handle that sees every profile.
 #[derive(Clone)]
@@ -38,6 +39,17 @@ pub enum TokenOwner {
         /// Its profile.
         profile: Id,
     },
+    /// A token of a device.
+    Device {
+        /// The device.
+        device: Id,
+        /// Its profile.
+        profile: Id,
+        /// What the token permits.
+        permission: Permission,
+        /// When it ends.
+        expires_at: Option<Timestamp>,
+    },
 }
 
 impl TokenOwner {
@@ -50,6 +62,18 @@ impl TokenOwner {
                 format!("token {id} {profile} {} {end} {digest}", role.as_str())
             }
             Self::Analysis { id, profile } => format!("analysis {id} {profile} {digest}"),
+            Self::Device { device, profile, permission, expires_at } => {
+                let end = expires_at.map_or(-1, Timestamp::as_millis);
+                format!("device {device} {profile} {} {end} {digest}", permission.as_str())
+            }
+        }
+    }
+
+    /// When the token ends; none for never.
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Token { expires_at, .. } | Self::Device { expires_at, .. } => *expires_at,
+            Self::Analysis { .. } => None,
         }
     }
 }
@@ -138,36 +162,44 @@ impl Host {
         rows.iter().map(|row| row.id("id")).collect()
     }
 
-    /// Whose token this is, by the digest of its text, and the signature that has to bear it out.
+    /// Whose token of this kind it is, by the digest of its text, and the signature that has to
+    /// bear it out.
     pub async fn token_owner(
         &self,
+        kind: TokenKind,
         digest: &[u8; 32],
     ) -> Result<Option<(TokenOwner, Vec<u8>)>, Error> {
-        let token =
-            query("SELECT id, profile_id, role, expires_at, bound FROM token WHERE digest = $1")
-                .bind(&digest[..])
-                .fetch_optional(&self.store.readers)
-                .await?;
-        if let Some(row) = token {
-            let owner = TokenOwner::Token {
+        let select = match kind {
+            TokenKind::Profile => {
+                "SELECT id, profile_id, role, expires_at, bound FROM token WHERE digest = $1"
+            }
+            TokenKind::Analysis => {
+                "SELECT id, profile_id, token_bound AS bound FROM analysis WHERE token_digest = $1"
+            }
+            TokenKind::Device => {
+                "SELECT device_id, profile_id, permission, expires_at, bound FROM device_token \
+                 WHERE digest = $1"
+            }
+        };
+        let found = query(select).bind(&digest[..]).fetch_optional(&self.store.readers).await?;
+        let Some(row) = found else { return Ok(None) };
+        let profile = row.id("profile_id")?;
+        let owner = match kind {
+            TokenKind::Profile => TokenOwner::Token {
                 id: row.id("id")?,
                 role: row.word("role")?,
-                profile: row.id("profile_id")?,
+                profile,
                 expires_at: row.optional_time("expires_at")?,
-            };
-            return Ok(Some((owner, row.bytes("bound")?)));
-        }
-        let analysis =
-            query("SELECT id, profile_id, token_bound FROM analysis WHERE token_digest = $1")
-                .bind(&digest[..])
-                .fetch_optional(&self.store.readers)
-                .await?;
-        analysis
-            .map(|row| {
-                let (id, profile) = (row.id("id")?, row.id("profile_id")?);
-                Ok((TokenOwner::Analysis { id, profile }, row.bytes("token_bound")?))
-            })
-            .transpose()
+            },
+            TokenKind::Analysis => TokenOwner::Analysis { id: row.id("id")?, profile },
+            TokenKind::Device => TokenOwner::Device {
+                device: row.id("device_id")?,
+                profile,
+                permission: row.word("permission")?,
+                expires_at: row.optional_time("expires_at")?,
+            },
+        };
+        Ok(Some((owner, row.bytes("bound")?)))
     }
 
     /// What the bytes of an uploaded module are.
