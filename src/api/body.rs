@@ -6,6 +6,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use http_body_util::LengthLimitError;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::reply::Refusal;
@@ -33,9 +34,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        let bytes = read(request, MAX_BODY, LONGEST).await?;
+        let bytes = read_usual(request).await?;
         parse(&bytes).map(Self)
     }
+}
+
+/// Reads a whole body with the usual bounds.
+pub async fn read_usual(request: Request) -> Result<Bytes, Refusal> {
+    read(request, MAX_BODY, LONGEST).await
 }
 
 /// Reads a whole body of at most `limit` bytes that arrives within `longest`.
@@ -62,6 +68,20 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         return Err(Refusal::invalid("the body must be a JSON object"));
     }
     read_json(bytes)
+}
+
+/// Reads one JSON object or a list of objects, as [`parse`] does.
+pub fn parse_items<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, Refusal> {
+    if bytes.trim_ascii_start().first() != Some(&b'[') {
+        return parse(bytes).map(|item| vec![item]);
+    }
+    let items: Vec<Box<RawValue>> = read_json(bytes)?;
+    let item = |(at, item): (usize, Box<RawValue>)| {
+        parse(item.get().as_bytes()).map_err(|refusal| {
+            Refusal::new(refusal.code, format!("item {at} of the list: {}", refusal.message))
+        })
+    };
+    items.into_iter().enumerate().map(item).collect()
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
@@ -101,8 +121,27 @@ mod tests {
     #[derive(Deserialize, Debug)]
     #[serde(deny_unknown_fields)]
     struct Secret {
-        #[expect(dead_code, reason = "only its reading is tested")]
         value: u32,
+    }
+
+    #[test]
+    fn one_object_or_a_list_of_objects_is_read_and_the_wrong_one_named() {
+        let values = |text: &str| {
+            let read = parse_items::<Secret>(text.as_bytes());
+            read.map(|items| items.into_iter().map(|item| item.value).collect::<Vec<_>>())
+        };
+        assert_eq!(values(r#"{"value": 1}"#).unwrap(), [1]);
+        assert_eq!(values(r#" [{"value": 1}, {"value": 2}]"#).unwrap(), [1, 2]);
+        assert_eq!(values("[]").unwrap(), [0; 0]);
+        // A row of unnamed fields is no object.
+        for text in ["[[1]]", "[1]", "[null]"] {
+            let refusal = values(text).unwrap_err();
+            assert_eq!(refusal.message, "item 0 of the list: the body must be a JSON object");
+        }
+        let refusal = values(r#"[{"value": 1}, {"value": "hunter2"}]"#).unwrap_err();
+        assert!(refusal.message.starts_with("item 1 of the list: the body has a string"));
+        assert!(!refusal.message.contains("hunter2"));
+        assert!(values("[{}").unwrap_err().message.contains("not JSON"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::id::Id;
 use crate::pipeline::{Runner, Snapshot};
 use crate::policy::{Action, Object, ResourceType};
 use crate::store::{Tenant, TokenOwner};
+use crate::vault::TokenKind;
 
 /// The headers that may carry a token, as the original's clients send them.
 const TOKEN_HEADERS: [&str; 8] = [
@@ -80,21 +81,24 @@ async fn recognise(runner: &Runner, headers: &HeaderMap) -> Result<(Principal, I
         let profile = profile.map_err(|_| invalid("Invalid token: its run is gone"))?;
         return Ok((Principal::Run { id: run }, profile));
     }
+    let unknown = || invalid("Invalid token: it is not known here");
+    let kind = TokenKind::of(token).ok_or_else(unknown)?;
     let digest = runner.vault().token_digest(token);
-    let found = runner.host().token_owner(&digest).await?;
+    let found = runner.host().token_owner(kind, &digest).await?;
     let borne_out = |(owner, bound): &(TokenOwner, Vec<u8>)| {
         runner.vault().verify_owner(owner.statement(&digest).as_bytes(), bound)
     };
-    match found.filter(borne_out).map(|(owner, _)| owner) {
-        Some(TokenOwner::Token { expires_at: Some(end), .. }) if end <= Timestamp::now() => {
-            Err(invalid("Invalid token: it has expired"))
-        }
-        Some(TokenOwner::Token { id, role, profile, .. }) => {
-            Ok((Principal::Token { id, role }, profile))
-        }
-        Some(TokenOwner::Analysis { id, profile }) => Ok((Principal::Analysis { id }, profile)),
-        None => Err(invalid("Invalid token: it is not known here")),
+    let (owner, _) = found.filter(borne_out).ok_or_else(unknown)?;
+    if owner.expires_at().is_some_and(|end| end <= Timestamp::now()) {
+        return Err(invalid("Invalid token: it has expired"));
     }
+    Ok(match owner {
+        TokenOwner::Token { id, role, profile, .. } => (Principal::Token { id, role }, profile),
+        TokenOwner::Analysis { id, profile } => (Principal::Analysis { id }, profile),
+        TokenOwner::Device { device, profile, permission, .. } => {
+            (Principal::Device { id: device, permission }, profile)
+        }
+    })
 }
 
 impl Caller {
@@ -133,14 +137,16 @@ impl Caller {
         Err(Refusal::new(ErrorCode::Denied, message))
     }
 
-    /// Refuses callers that never see lists: the holders of a run's token.
+    /// Refuses callers that never see lists: the holders of a run's or a device's token.
     pub fn require_lister(&self) -> Result<(), Refusal> {
-        match self.principal {
-            Principal::Run { .. } => {
-                let message = "Authorization Denied: this token reads its run and nothing else";
-                Err(Refusal::new(ErrorCode::Denied, message))
+        let only = match self.principal {
+            Principal::Run { .. } => "reads its run",
+            Principal::Device { .. } => "sends and reads the data of its device",
+            Principal::Local { .. } | Principal::Token { .. } | Principal::Analysis { .. } => {
+                return Ok(());
             }
-            _ => Ok(()),
-        }
+        };
+        let message = format!("Authorization Denied: this token {only} and nothing else");
+        Err(Refusal::new(ErrorCode::Denied, message))
     }
 }

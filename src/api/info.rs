@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::caller::Caller;
-use super::reply::{Answer, Failure, Success};
+use super::devices::DeviceView;
+use super::reply::{Answer, Failure, Refusal, Success};
 use crate::auth::Principal;
 
 /// Says whose token was sent.
@@ -41,6 +42,11 @@ pub async fn info(caller: Caller) -> Answer<Value> {
         Principal::Local { uid } => {
             let profile = caller.tenant.profile();
             json!({"name": format!("local:{uid}"), "type": "local", "ref_id": profile})
+        }
+        Principal::Device { id, .. } => {
+            let device = caller.tenant.device(*id).await?;
+            let view = DeviceView::new(device, caller.tenant.profile());
+            serde_json::to_value(view).map_err(|error| Refusal::internal(&error))?
         }
         Principal::Run { id } => json!({"name": format!("run:{id}"), "type": "run", "ref_id": id}),
     }))

@@ -8,6 +8,9 @@ mod action;
 mod analysis;
 mod body;
 mod caller;
+mod data;
+mod device_tokens;
+mod devices;
 mod info;
 mod listing;
 mod module;
@@ -27,7 +30,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get, post, put};
 use tower::Layer as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -82,6 +85,12 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(action::list, action::create))
         .routes(routes!(action::info, action::edit, action::delete))
         .routes(routes!(action::slots))
+        .routes(routes!(devices::list, devices::create))
+        .routes(routes!(devices::info, devices::edit, devices::delete))
+        .routes(routes!(device_tokens::create))
+        .routes(routes!(device_tokens::list, device_tokens::delete))
+        .routes(routes!(data::read, data::send))
+        .routes(routes!(data::read_of, data::send_to))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
 }
@@ -91,6 +100,7 @@ pub fn router(runner: Arc<Runner>) -> Router {
     let (routes, description) = routes().split_for_parts();
     let routes = routes
         .route("/openapi.json", get(|| async move { axum::Json(description) }))
+        .merge(refused())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Modules are bounded while they stream, other bodies by `body`.
@@ -100,6 +110,19 @@ pub fn router(runner: Arc<Runner>) -> Router {
     // Clients write `/analysis/` as well as `/analysis`; the path must change before routing.
     let trimmed = NormalizePathLayer::trim_trailing_slash().layer(routes);
     Router::new().fallback_service(trimmed)
+}
+
+/// What clients of the original may try with devices: refused with what there is instead.
+fn refused() -> Router<State> {
+    Router::new()
+        .route("/data", put(data::unsupported).delete(data::unsupported))
+        .route("/device/{id}/data", put(data::unsupported).delete(data::unsupported))
+        .route("/device/{id}/data_amount", get(data::unsupported))
+        .route("/device/{id}/empty", post(data::unsupported))
+        .route("/device/params", any(devices::no_parameters))
+        .route("/device/params/{parameter}", any(devices::no_parameters))
+        .route("/device/{id}/params", any(devices::no_parameters))
+        .route("/device/{id}/params/{parameter}", any(devices::no_parameters))
 }
 
 /// The API's description in OpenAPI's form.

@@ -74,6 +74,36 @@ impl Query {
         self.others.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a parameter that may stand several times, in either spelling.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let named = |key: &str| key.split('[').next() == Some(name);
+        let values = self.others.iter().filter(|(key, _)| named(key));
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
+    /// A parameter beside these, in any spelling, if there is one.
+    pub fn other_than(&self, known: &[&str]) -> Option<&str> {
+        let beside = |key: &&str| !known.iter().any(|name| key.split('[').next() == Some(name));
+        let paged = [("page", &self.page), ("amount", &self.amount), ("orderBy", &self.order)];
+        let paged = paged.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name);
+        let fields = (!self.fields.is_empty()).then_some("fields");
+        let filtered = (!self.is_unfiltered()).then_some("filter");
+        let others = self.others.iter().map(|(key, _)| key.as_str()).find(beside);
+        paged.or(fields).or(filtered).or(others)
+    }
+
+    fn is_unfiltered(&self) -> bool {
+        self.filters.is_empty() && self.tags.is_empty()
+    }
+
+    /// Refuses any filter, for a list that has none.
+    pub fn check_unfiltered(&self) -> Result<(), Refusal> {
+        if self.is_unfiltered() {
+            return Ok(());
+        }
+        Err(Refusal::new(ErrorCode::NotSupported, "this list cannot be filtered; leave filter out"))
+    }
+
     /// The page that is asked for; 20 rows unless told.
     pub fn page(&self) -> Result<Page, Refusal> {
         let number = |name: &str, text: &Option<String>, default: u32, max: u32| {
@@ -178,6 +208,24 @@ mod tests {
         let filter = query.filter(&["key"]).unwrap();
         assert_eq!(filter.name.as_deref(), Some("API"));
         assert_eq!(filter.tags, [("env".into(), Some("prod".into()))]);
+    }
+
+    #[test]
+    fn several_values_of_a_parameter_are_read_and_others_noticed() {
+        for text in ["variables=a&variables=b", "variables[0]=a&variables[]=b"] {
+            let query = Query::parse(text);
+            assert_eq!(query.all("variables"), ["a", "b"], "{text}");
+            assert_eq!(query.other_than(&["variables"]), None);
+        }
+        for (text, other) in [
+            ("variables=a&skip=1", "skip"),
+            ("groups[0]=a", "groups[0]"),
+            ("page=2", "page"),
+            ("fields=a", "fields"),
+            ("filter[name]=a", "filter"),
+        ] {
+            assert_eq!(Query::parse(text).other_than(&["variables"]), Some(other));
+        }
     }
 
     #[test]

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::analysis::{InvalidLimits, InvalidRetry, InvalidVariable};
+use crate::device::{InvalidDevice, InvalidRecord};
 use crate::fault::ErrorCode;
-use crate::pipeline::{RequestError, UploadError};
+use crate::pipeline::{DataError, RequestError, UploadError};
 use crate::policy::InvalidPolicy;
 use crate::store;
 use crate::tag::InvalidTags;
@@ -113,7 +114,9 @@ impl From<store::Error> for Refusal {
             store::Error::Full => {
                 Self::new(ErrorCode::Unavailable, "the disk is full; nothing was changed")
             }
-            store::Error::Nul | store::Error::Url => Self::invalid(error.to_string()),
+            store::Error::Nul | store::Error::Url | store::Error::TooManyVariables => {
+                Self::invalid(error.to_string())
+            }
             store::Error::QueueFull => Self::new(ErrorCode::QueueFull, error.to_string()),
             store::Error::OtherRequest => Self::new(ErrorCode::KeyReused, error.to_string()),
             store::Error::Contended => Self::new(ErrorCode::Conflict, error.to_string()),
@@ -175,6 +178,30 @@ impl From<InvalidLimits> for Refusal {
 impl From<InvalidRetry> for Refusal {
     fn from(error: InvalidRetry) -> Self {
         Self::invalid(error.to_string())
+    }
+}
+
+impl From<InvalidDevice> for Refusal {
+    fn from(error: InvalidDevice) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<InvalidRecord> for Refusal {
+    fn from(error: InvalidRecord) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<DataError> for Refusal {
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::Vault(error) => error.into(),
+            DataError::Store(store::Error::NotFound) => {
+                Self::new(ErrorCode::NotFound, "Device Not Found")
+            }
+            DataError::Store(error) => error.into(),
+        }
     }
 }
 

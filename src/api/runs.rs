@@ -380,7 +380,7 @@ async fn resolve(caller: &Caller, text: &str) -> Result<Id, Refusal> {
 async fn readable_run(caller: &Caller, run: &Run) -> Result<(), Refusal> {
     match caller.principal {
         Principal::Run { id } if id == run.id => Ok(()),
-        Principal::Run { .. } => caller.require_lister(),
+        Principal::Run { .. } | Principal::Device { .. } => caller.require_lister(),
         Principal::Analysis { .. } => readable(caller, run.analysis).await,
         Principal::Local { .. } | Principal::Token { .. } => Ok(()),
     }

@@ -96,10 +96,7 @@ pub async fn create(caller: Caller, Body(new): Body<TokenRequest>) -> Answer<Tok
     let role = new.role.parse::<Role>().map_err(|()| {
         Refusal::invalid(format!("there is no role {:?}; there is administrator", new.role))
     })?;
-    let expires_at = match new.expire_time.as_deref() {
-        None | Some("never") => None,
-        Some(text) => Some(expiry(text)?),
-    };
+    let expires_at = expires_at(new.expire_time.as_deref())?;
     let now = Timestamp::now();
     let text = vault::Token::generate(TokenKind::Profile);
     let token = store::Token {
@@ -167,16 +164,17 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     Err(Refusal::invalid(message))
 }
 
-fn expiry(text: &str) -> Result<Timestamp, Refusal> {
-    let instant: jiff::Timestamp = text.parse().map_err(|_| {
+/// The end of a token: none for `never`, and where nothing is said.
+pub fn expires_at(text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {
+    let Some(text) = text.filter(|text| *text != "never") else { return Ok(None) };
+    let expiry: Timestamp = text.parse().map_err(|_| {
         let message = format!(
             "expire_time is {text:?}; write `never` or a date such as 2027-01-31T08:00:00Z"
         );
         Refusal::invalid(message)
     })?;
-    let expiry = Timestamp::from_millis(instant.as_millisecond());
     if expiry <= Timestamp::now() {
         return Err(Refusal::invalid(format!("expire_time is {text}, which has passed")));
     }
-    Ok(expiry)
+    Ok(Some(expiry))
 }

@@ -5,6 +5,7 @@
 //! `sandbox` runs, `store` keeps.
 
 mod cancel;
+mod data;
 mod explain;
 mod held;
 mod modules;
@@ -32,6 +33,7 @@ use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
+pub use data::DataError;
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};
 pub use snapshot::Snapshot;
