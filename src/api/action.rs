@@ -182,7 +182,9 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     let found = listing::permitted(&caller, page, may, |page| caller.tenant.actions(&filter, page));
     let now = caller.runner.host().now().await?;
     let rows = found.await?.into_iter().map(|stored| view(stored, now));
-    Ok(Success::ok(query.select(rows, &["id", "name", "active", "type", "tags", "last_triggered"])?))
+    Ok(Success::ok(
+        query.select(rows, &["id", "name", "active", "type", "tags", "last_triggered"])?,
+    ))
 }
 
 /// Makes an action. The answer shows when a schedule or an interval is due next.

@@ -276,8 +276,10 @@ async fn body(
                 json!({"form": form, "secret": secret})
             }
             (_, None) => {
-                return Err(Failure::usage("a signed webhook needs the --secret it is signed with")
-                    .hint("runner action create --help"));
+                return Err(Failure::usage(
+                    "a signed webhook needs the --secret it is signed with",
+                )
+                .hint("runner action create --help"));
             }
         };
         Some(("webhook", entry))

@@ -30,8 +30,7 @@ pub const ANALYSIS: Noun =
 pub const POLICY: Noun = Noun { word: "policy", plural: "policies", path: "/am", name: "name" };
 
 /// Actions.
-pub const ACTION: Noun =
-    Noun { word: "action", plural: "actions", path: "/action", name: "name" };
+pub const ACTION: Noun = Noun { word: "action", plural: "actions", path: "/action", name: "name" };
 
 /// Tokens of people and programs.
 pub const TOKEN: Noun = Noun { word: "token", plural: "tokens", path: "/tokens", name: "name" };

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::held::Stop;
 use super::Runner;
+use super::held::Stop;
 use crate::action::{Plan, SlotOutcome, Trigger, plan, spread};
 use crate::cause::{Cause, CauseKind};
 use crate::clock::Timestamp;
@@ -69,7 +69,8 @@ impl Runner {
         let start = |analysis: &Id| {
             let run = Id::generate(Timestamp::now());
             // A profile without a key cannot have been read so far.
-            let seal = |text: &str| self.vault.seal(*profile, &Part::Scope { run }, text.as_bytes());
+            let seal =
+                |text: &str| self.vault.seal(*profile, &Part::Scope { run }, text.as_bytes());
             let scope = Some(occasion.scope).filter(|scope| *scope != "[]");
             let scope = scope.and_then(|scope| match seal(scope) {
                 Ok(sealed) => Some(sealed),

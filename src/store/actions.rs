@@ -305,7 +305,10 @@ fn concurrency(action: &Action) -> Option<i64> {
 async fn index(connection: &mut Connection, profile: &str, action: &Action) -> Result<(), Error> {
     tags::replace(connection, profile, ResourceType::Action, action.id, &action.tags).await?;
     let id = action.id.to_string();
-    query("DELETE FROM action_trigger WHERE action_id = $1").bind(&id).execute(&mut *connection).await?;
+    query("DELETE FROM action_trigger WHERE action_id = $1")
+        .bind(&id)
+        .execute(&mut *connection)
+        .await?;
     for Listening { kind, form, key, value } in listens(&action.trigger) {
         query(
             "INSERT INTO action_trigger (profile_id, action_id, kind, form, key, value) \

@@ -112,7 +112,8 @@ impl Tenant {
                 let firing = plan(&action, now);
                 if let Some(once) = once {
                     let runs: Vec<Id> = firing.starts.iter().map(|(start, _)| start.run).collect();
-                    let before = idempotency::first(connection, &profile, &once, &runs, now).await?;
+                    let before =
+                        idempotency::first(connection, &profile, &once, &runs, now).await?;
                     if let Some(runs) = before {
                         return Ok(FiredOnce::Before(runs));
                     }

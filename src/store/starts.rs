@@ -203,9 +203,9 @@ async fn active(
 
 /// The runs that are not over, of each action and analysis.
 async fn open_runs(connection: &mut Connection, starts: &[Start]) -> Result<Open, Error> {
-    let careful = starts.iter().filter(|start| {
-        matches!(start.overlap, Overlap::Skip | Overlap::CancelPrevious)
-    });
+    let careful = starts
+        .iter()
+        .filter(|start| matches!(start.overlap, Overlap::Skip | Overlap::CancelPrevious));
     let mut actions: Vec<Id> = careful.filter_map(|start| start.cause.action).collect();
     actions.sort_unstable();
     actions.dedup();
