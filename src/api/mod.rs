@@ -11,6 +11,7 @@ mod caller;
 mod data;
 mod device_tokens;
 mod devices;
+mod health;
 mod info;
 mod listing;
 mod module;
@@ -63,6 +64,7 @@ struct Api;
 fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(info::status))
+        .routes(routes!(health::health))
         .routes(routes!(info::info))
         .routes(routes!(secrets::list, secrets::create))
         .routes(routes!(secrets::info, secrets::edit, secrets::delete))

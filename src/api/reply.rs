@@ -37,6 +37,11 @@ impl<T: Serialize> Success<T> {
     pub fn created(result: T) -> Self {
         Self { status: true, result, http: StatusCode::CREATED }
     }
+
+    /// Status 503: the answer is that the server cannot do its work now.
+    pub fn unavailable(result: T) -> Self {
+        Self { status: true, result, http: StatusCode::SERVICE_UNAVAILABLE }
+    }
 }
 
 impl<T: Serialize> IntoResponse for Success<T> {
@@ -135,7 +140,7 @@ impl From<store::Error> for Refusal {
 }
 
 /// An error with its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -2,6 +2,8 @@
 //!
 //! Profiles, the wrapped keys, and whose a token is: what must be known before a profile is.
 
+use std::time::Duration;
+
 use super::connection::Row;
 use super::statement::query;
 use super::{Error, Store};
@@ -11,6 +13,9 @@ use crate::clock::Timestamp;
 use crate::device::Permission;
 use crate::id::Id;
 use crate::vault::{TokenKind, WrappedKey};
+
+/// How long the database may take to say that it is there.
+const PING: Duration = Duration::from_secs(2);
 
 /// The handle that sees every profile.
 #[derive(Clone)]
@@ -86,6 +91,18 @@ impl Host {
     /// The present, by the clock that all users of the database share.
     pub async fn now(&self) -> Result<Timestamp, Error> {
         self.store.readers.now().await
+    }
+
+    /// Returns when the database has answered.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] where it does not within two seconds.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let ping = query("SELECT 1");
+        let answer = tokio::time::timeout(PING, ping.fetch_one(&self.store.readers)).await;
+        answer.map_err(|_| Error::Unreachable)??;
+        Ok(())
     }
 
     /// Every wrapped key of the keyring.

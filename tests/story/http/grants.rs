@@ -70,6 +70,7 @@ const RESERVED: &[(Method, &str)] = &[
 /// Operations that every analysis may call, and that show it only what it may see.
 const OPEN: &[(Method, &str)] = &[
     (Method::GET, "/status"),
+    (Method::GET, "/health"),
     (Method::GET, "/info"),
     (Method::GET, "/secrets"),
     (Method::GET, "/analysis"),

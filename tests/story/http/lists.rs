@@ -214,6 +214,7 @@ async fn a_trailing_slash_changes_nothing() {
         "/tokens".into(),
         "/info".into(),
         "/status".into(),
+        "/health".into(),
         format!("/secrets/{secret}"),
         format!("/analysis/{analysis}"),
         format!("/analysis/{analysis}/explain"),
