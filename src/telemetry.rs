@@ -7,15 +7,20 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::config::LogFormat;
+
 /// Starts the log at `level`, unless `RUNNER_LOG` says otherwise (such as `debug`, or
 /// `runner::store=trace`).
-pub fn start(level: &str) {
+pub fn start(level: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_env("RUNNER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // A second start, as in tests, keeps the first one's settings.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    // A second start, as in tests, keeps the first one's settings.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
 }

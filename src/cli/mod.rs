@@ -48,6 +48,7 @@ use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, umask};
 use zeroize::Zeroizing;
 
+use crate::config::LogFormat;
 use crate::fault::ErrorCode;
 use crate::{sandbox, telemetry};
 
@@ -203,15 +204,19 @@ pub fn main() -> ExitCode {
     };
     // What the sandbox opens of this process, it must open before that is forbidden.
     sandbox::prepare();
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        eprintln!("warning: this process can be dumped to disk with what it decrypts: {error}");
-    }
+    let undumpable = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // What this process makes is for its user alone.
     umask(Mode::RWXU.complement());
     if matches!(cli.command, Command::Compile) {
         return sandbox::compile_child();
     }
-    telemetry::start(if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
+    let level = if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" };
+    // Whatever else needs settings that cannot be used says so, and says what is wrong.
+    let format = local::config(&cli.global).and_then(|config| Ok(config.log_format()?));
+    telemetry::start(level, format.unwrap_or(LogFormat::Text));
+    if let Err(error) = undumpable {
+        tracing::warn!(%error, "this process can be dumped to disk with what it decrypts");
+    }
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(dispatch(cli)),
         Err(error) => finish(Err(Failure::refused(

@@ -53,7 +53,9 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let asked = shutdown::requested().map_err(|error| failed("signals", error))?;
     let worker = runner.start_worker();
     println!("listening on http://{bound}");
-    eprintln!("no token is made by itself: `runner token create --role administrator` prints one");
+    tracing::info!(
+        "no token is made by itself: `runner token create --role administrator` prints one"
+    );
 
     let (stop, stopped) = watch::channel(());
     let trusted = router.clone().layer(Extension(this_user()));

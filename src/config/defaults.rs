@@ -21,6 +21,7 @@ pub(super) fn all(
     let mut values: Vec<(&'static str, String)> = vec![
         ("listen", "127.0.0.1:8888".into()),
         ("drain_seconds", "10".into()),
+        ("log_format", "text".into()),
         ("guests", "64".into()),
         ("memory_budget_bytes", memory_budget().to_string()),
         ("wall_time_cap_ms", 900_000.to_string()),

@@ -4,6 +4,7 @@
 //! modules take. It opens nothing.
 
 mod defaults;
+mod log_format;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,6 +18,8 @@ use crate::analysis::{Limits, MAX_VARIABLES};
 use crate::pipeline;
 use crate::sandbox;
 use crate::vault::{MAX_VALUE_CAP, RootKey};
+
+pub use log_format::LogFormat;
 
 /// One setting: its name in `runner.toml`, and what it is for. Its variable is `RUNNER_` and the
 /// name in capitals.
@@ -37,6 +40,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "root_key", about: "file with the root key, outside of the data directory" },
     Setting { name: "listen", about: "address of the HTTP API" },
     Setting { name: "drain_seconds", about: "time that running guests get when serve stops" },
+    Setting { name: "log_format", about: "form of the log's lines: text or json" },
     Setting { name: "guests", about: "guests that run at the same time" },
     Setting { name: "memory_budget_bytes", about: "memory of all guests together" },
     Setting { name: "wall_time_cap_ms", about: "cap on an analysis's wall time" },
@@ -184,6 +188,7 @@ impl Config {
         config.pipeline()?;
         config.listen()?;
         config.drain()?;
+        config.log_format()?;
         Ok(config)
     }
 
@@ -256,6 +261,11 @@ impl Config {
     /// The time that running guests get when `serve` stops.
     pub fn drain(&self) -> Result<Duration, Error> {
         self.number("drain_seconds", 0, 86_400).map(Duration::from_secs)
+    }
+
+    /// The form of the log's lines.
+    pub fn log_format(&self) -> Result<LogFormat, Error> {
+        self.parse("log_format", "text or json", |_| true)
     }
 
     /// The sandbox's settings, without a folder for artefacts.
@@ -390,6 +400,7 @@ mod tests {
         assert!(refused("guests = 0").contains("from 1 to 4096"));
         assert!(refused("guests = ").contains("not TOML"));
         assert!(refused("listen = \"here\"").contains("an address and a port"));
+        assert!(refused("log_format = \"xml\"").contains("must be text or json"));
         assert!(refused("root_key = \"/home/ada/.local/share/runner/key\"").contains("inside"));
     }
 

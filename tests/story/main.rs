@@ -14,6 +14,7 @@ mod hostile;
 mod http;
 mod layers;
 mod modules;
+mod operations;
 mod oracle;
 mod policies;
 mod postgres;
