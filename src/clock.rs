@@ -35,6 +35,12 @@ impl Timestamp {
         let millis = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
     }
+
+    /// The time that has passed since an instant; nothing where it is still to come.
+    pub fn since(self, earlier: Self) -> Duration {
+        let millis = self.0.saturating_sub(earlier.0);
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
 }
 
 /// ISO 8601 in UTC with milliseconds, as in `2026-01-31T08:00:00.000Z`.
@@ -78,6 +84,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_time_has_passed_since_what_is_to_come() {
+        let [earlier, later] = [1_000, 1_250].map(Timestamp::from_millis);
+        assert_eq!(later.since(earlier), Duration::from_millis(250));
+        assert_eq!(earlier.since(later), Duration::ZERO);
+    }
 
     #[test]
     fn a_timestamp_is_written_as_iso_8601() {

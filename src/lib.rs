@@ -22,6 +22,7 @@ pub mod cause;
 pub mod clock;
 pub mod fault;
 pub mod id;
+pub mod metrics;
 pub mod tag;
 
 pub mod action;

@@ -77,7 +77,8 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) -> String {
         started_at: None,
         finished_at: None,
     };
-    let due = Due { profile: house.tenant.profile(), generation: snapshot.generation, run };
+    let due =
+        Due { profile: house.tenant.profile(), generation: snapshot.generation, run, due_at: now };
     let expected = Some(ENTRIES.to_string());
     let full = async || {
         let (snapshot, grant) = house.runner.decide(&due).expect("a decision");

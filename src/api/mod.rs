@@ -14,6 +14,7 @@ mod devices;
 mod health;
 mod info;
 mod listing;
+mod metrics;
 mod module;
 mod path;
 mod plaintext;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use tower::Layer as _;
@@ -46,6 +48,7 @@ use crate::pipeline::Runner;
 use crate::tag::Tags;
 
 pub use caller::Trusted;
+use metrics::Counting;
 use reply::Refusal;
 
 /// What handlers share.
@@ -61,10 +64,14 @@ pub struct State {
 ))]
 struct Api;
 
+/// Where the API describes itself.
+const DESCRIPTION: &str = "/openapi.json";
+
 fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(info::status))
         .routes(routes!(health::health))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(info::info))
         .routes(routes!(secrets::list, secrets::create))
         .routes(routes!(secrets::info, secrets::edit, secrets::delete))
@@ -100,14 +107,18 @@ fn routes() -> OpenApiRouter<State> {
 /// The whole API.
 pub fn router(runner: Arc<Runner>) -> Router {
     let (routes, description) = routes().split_for_parts();
+    let named = description.paths.paths.keys().map(String::as_str).chain([DESCRIPTION]);
+    let counting = Counting::new(runner.metrics().clone(), named);
     let routes = routes
         .route("/openapi.json", get(|| async move { axum::Json(description) }))
         .merge(refused())
+        .route(DESCRIPTION, get(|| async move { axum::Json(description) }))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Modules are bounded while they stream, other bodies by `body`.
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(counting, metrics::count))
         .with_state(State { runner });
     // Clients write `/analysis/` as well as `/analysis`; the path must change before routing.
     let trimmed = NormalizePathLayer::trim_trailing_slash().layer(routes);

@@ -28,6 +28,7 @@ use crate::clock::Timestamp;
 use crate::environment::{Environment, Origin, Overlay};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
+use crate::metrics::Metrics;
 use crate::run::{Line, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Store, Tenant};
@@ -57,6 +58,7 @@ pub struct Runner {
     modules: Modules,
     snapshots: Arc<Snapshots>,
     watch: Watch,
+    metrics: Metrics,
     wake: Wake,
     held: Held,
     changes: Changes,
@@ -160,6 +162,7 @@ impl Runner {
         scope: Option<Vec<u8>>,
         hold: &Hold,
     ) -> Option<Finished> {
+        let _running = self.metrics.running();
         job.stop = Some(Arc::clone(&hold.stop));
         let cipher = self.vault.run_cipher(job.profile, job.run);
         let scope = match &cipher {
@@ -258,6 +261,11 @@ impl Runner {
     /// Seals, and opens what is asked for by those who may.
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// What this process counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Where finished runs are told.

@@ -16,6 +16,7 @@ use super::{Runner, Watch};
 use crate::analysis::ModuleStore;
 use crate::clock::Timestamp;
 use crate::id::Id;
+use crate::metrics::Metrics;
 use crate::sandbox::{self, Sandbox};
 use crate::store::{self, DataDirectory, Host, Store};
 use crate::vault::{self, Keyring, RootKey, RootKeyError, Vault};
@@ -122,9 +123,10 @@ impl Runner {
         }
         let directory = DataDirectory::open(&settings.data)?
             .ok_or_else(|| OpenError::Locked(settings.data.clone()))?;
+        let metrics = Metrics::new();
         let store = match &settings.store {
-            Some(url) => Store::connect(url).await?,
-            None => Store::open(&directory.database()).await?,
+            Some(url) => Store::connect(url, &metrics).await?,
+            None => Store::open(&directory.database(), &metrics).await?,
         };
         let (keyring, profile) = match keyring(&store.host(), &settings.root_key).await {
             Ok(opened) => opened,
@@ -146,6 +148,7 @@ impl Runner {
         let (shared, changes) = (store.is_shared(), Changes::of(&store));
         // Nobody else can be running anything of a store that is not shared.
         let taken_back = store.host().recover(!shared).await?;
+        metrics.leases_lost(taken_back);
         if taken_back > 0 {
             tracing::info!(runs = taken_back, "took back runs that were under way");
         }
@@ -157,6 +160,7 @@ impl Runner {
             modules,
             snapshots: Arc::new(Snapshots::new()),
             watch: Watch::new(shared),
+            metrics,
             wake: Wake::default(),
             held: Held::default(),
             changes,

@@ -115,10 +115,14 @@ impl Runner {
         request.trigger_entries = repeats.trigger_entries;
         request.rerun_of = repeats.rerun_of;
         let new = self.new_run(tenant, &snapshot, request, scope)?;
+        let (id, cause) = (new.request.id, new.request.cause.kind);
         let acknowledged = match repeats.once {
             Some(once) => tenant.enqueue_once(new, once).await?,
             None => self.host().enqueue(new).await?,
         };
+        if acknowledged.run == id {
+            self.metrics.acknowledged(cause);
+        }
         self.wake.now();
         Ok(acknowledged.run)
     }
@@ -168,6 +172,7 @@ impl Runner {
             }
             self.snapshot(tenant, exec.analysis).await?;
         };
+        self.metrics.acknowledged(CauseKind::Exec);
         let job = Job {
             profile: tenant.profile(),
             run,

@@ -153,6 +153,7 @@ async fn keep(runner: Arc<Runner>) {
             match runner.host().recover(false).await {
                 Ok(0) => {}
                 Ok(runs) => {
+                    runner.metrics.leases_lost(runs);
                     tracing::warn!(runs, "took back runs whose lease had ended");
                     runner.wake.now();
                 }
@@ -251,6 +252,7 @@ impl Runner {
         under_way: UnderWay,
     ) {
         let runner = Arc::clone(self);
+        self.metrics.claimed(claimed.waited);
         let hold = self.held.hold(claimed.run.id, asked);
         self.guests.spawn(async move {
             let (fence, job, scope) = runner.job(claimed);
@@ -265,7 +267,7 @@ impl Runner {
     }
 
     fn job(&self, claimed: Claimed<Arc<Snapshot>>) -> (i64, Job, Option<Vec<u8>>) {
-        let Claimed { profile, run, attempt, fence, scope, decision: snapshot } = claimed;
+        let Claimed { profile, run, attempt, fence, scope, decision: snapshot, .. } = claimed;
         let limits = snapshot.analysis.limits.within(&self.settings.sandbox.caps);
         let job = Job {
             profile,
@@ -297,6 +299,10 @@ impl Runner {
                     tokio::time::sleep(POLL).await;
                 }
             }
+        }
+        if finished.state.is_final() {
+            let took = Duration::from_micros(finished.duration_us);
+            self.metrics.finished(finished.state.as_str(), took);
         }
         if finished.retry_at.is_some() {
             self.wake.now();

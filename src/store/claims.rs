@@ -4,6 +4,7 @@
 //! the grants and their audit entries commit together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::connection::Row;
 use super::lanes::{self, Share};
@@ -17,8 +18,8 @@ use crate::run::{LEASE, Run, State};
 
 const DUE: &str = "SELECT run.id, run.profile_id, profile.generation, analysis_id, module_digest, \
      module_version, state, cause_kind, cause_by, run.action_id, root_run, depth, \
-     trigger_entries, rerun_of, attempts, losses, fence, run.created_at, started_at, finished_at, \
-     sealed, action.concurrency FROM run JOIN profile ON profile.id = run.profile_id \
+     trigger_entries, rerun_of, attempts, losses, fence, run.due_at, run.created_at, started_at, \
+     finished_at, sealed, action.concurrency FROM run JOIN profile ON profile.id = run.profile_id \
      LEFT JOIN run_scope ON run_scope.run_id = run.id LEFT JOIN action ON action.id = run.action_id";
 
 /// A run that waits to be claimed.
@@ -29,6 +30,8 @@ pub struct Due {
     pub generation: u64,
     /// The run, still queued.
     pub run: Run,
+    /// From when on it was to be claimed.
+    pub due_at: Timestamp,
 }
 
 /// What a claim writes down about one run.
@@ -45,6 +48,8 @@ pub struct Claimed<D> {
     pub profile: Id,
     /// The run, running.
     pub run: Run,
+    /// How long it was due before it was claimed.
+    pub waited: Duration,
     /// The number of this attempt, counted from 1.
     pub attempt: u32,
     /// Writing the outcome needs it.
@@ -198,7 +203,7 @@ async fn take<D: Send + Sync>(
             batch.undecided.push(row.due);
             continue;
         };
-        let Due { profile, mut run, .. } = row.due;
+        let Due { profile, mut run, due_at, .. } = row.due;
         run.state = State::Running;
         run.attempts += 1;
         run.started_at = Some(now);
@@ -206,8 +211,9 @@ async fn take<D: Send + Sync>(
             entries.push((profile.to_string(), entry));
         }
         grants.push(grant.environment);
-        let (attempt, fence) = (run.attempts, row.fence + 1);
-        batch.claimed.push(Claimed { profile, run, attempt, fence, scope: row.scope, decision });
+        let (attempt, fence, scope) = (run.attempts, row.fence + 1, row.scope);
+        let waited = now.since(due_at);
+        batch.claimed.push(Claimed { profile, run, waited, attempt, fence, scope, decision });
     }
     let rows: Vec<_> = batch.claimed.iter().zip(&grants).collect();
     for rows in statements(&rows) {
@@ -251,6 +257,7 @@ async fn read(
                 profile: row.id("profile_id")?,
                 generation: row.number("generation")?,
                 run: super::runs::run(row)?,
+                due_at: row.time("due_at")?,
             },
             fence: row.integer("fence")?,
             scope: row.optional_bytes("sealed")?,

@@ -13,6 +13,8 @@ use crate::clock::Timestamp;
 use crate::device::Permission;
 use crate::id::Id;
 use crate::vault::{TokenKind, WrappedKey};
+use crate::run::State;
+use crate::vault::WrappedKey;
 
 /// How long the database may take to say that it is there.
 const PING: Duration = Duration::from_secs(2);
@@ -103,6 +105,19 @@ impl Host {
         let answer = tokio::time::timeout(PING, ping.fetch_one(&self.store.readers)).await;
         answer.map_err(|_| Error::Unreachable)??;
         Ok(())
+    }
+
+    /// How many runs stand in each state that is not final.
+    pub async fn open_runs(&self) -> Result<Vec<(State, u64)>, Error> {
+        // Each half has an index of its own, which holds no other runs.
+        let rows = query(
+            "SELECT state, COUNT(*) AS runs FROM run WHERE state = 'queued' GROUP BY state \
+             UNION ALL \
+             SELECT state, COUNT(*) AS runs FROM run WHERE state = 'running' GROUP BY state",
+        )
+        .fetch_all(&self.store.readers)
+        .await?;
+        rows.iter().map(|row| Ok((row.word("state")?, row.number("runs")?))).collect()
     }
 
     /// Every wrapped key of the keyring.

@@ -47,6 +47,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::id::Id;
+use crate::metrics::Metrics;
 
 pub use actions::{SlotRecord, StoredAction};
 pub use analyses::{AnalysisEdit, AnalysisToken, StoredAnalysis};
@@ -85,22 +86,22 @@ pub struct Store {
 impl Store {
     /// Opens the database file, creating it when it is not there, and brings its tables up to
     /// date. The caller holds the data directory's lock.
-    pub async fn open(file: &Path) -> Result<Self, Error> {
-        Self::start(Place::file(file)).await
+    pub async fn open(file: &Path, metrics: &Metrics) -> Result<Self, Error> {
+        Self::start(Place::file(file), metrics).await
     }
 
     /// Connects to a PostgreSQL database, as in `postgres://user@host/database`, and brings its
     /// tables up to date. Any number of processes may do so.
-    pub async fn connect(url: &str) -> Result<Self, Error> {
-        Self::start(Place::url(url)?).await
+    pub async fn connect(url: &str, metrics: &Metrics) -> Result<Self, Error> {
+        Self::start(Place::url(url)?, metrics).await
     }
 
-    async fn start(place: Place) -> Result<Self, Error> {
+    async fn start(place: Place, metrics: &Metrics) -> Result<Self, Error> {
         let mut connection = place.connect().await?;
         connection.migrate().await?;
         let (readers, shared) = (place.readers(), place.is_shared());
         let changed = Arc::new(Notify::new());
-        let writer = Writer::start(place, connection, Arc::clone(&changed));
+        let writer = Writer::start(place, connection, Arc::clone(&changed), metrics.clone());
         Ok(Self { readers, writer, changed, shared })
     }
 

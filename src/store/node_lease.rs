@@ -67,6 +67,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
     use crate::store::Store;
 
     const LONG: Duration = Duration::from_secs(3_600);
@@ -74,7 +75,7 @@ mod tests {
     #[tokio::test]
     async fn a_lease_has_one_holder_until_it_ends_or_is_given_back() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("runner.db")).await.unwrap();
+        let store = Store::open(&folder.path().join("runner.db"), &Metrics::new()).await.unwrap();
         let host = store.host();
         let first = host.hold("work", "a", LONG).await.unwrap().unwrap();
         assert_eq!(host.hold("work", "a", LONG).await.unwrap(), Some(first), "renewed");
@@ -94,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn of_many_who_ask_at_once_one_is_the_holder() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("runner.db")).await.unwrap();
+        let store = Store::open(&folder.path().join("runner.db"), &Metrics::new()).await.unwrap();
         let mut asking = tokio::task::JoinSet::new();
         for number in 0..20 {
             let host = store.host();

@@ -17,6 +17,7 @@ use super::notices::CHANNEL;
 use super::queue::{Acknowledged, Finished, NewRun};
 use super::statement::query;
 use super::{Connection, Error, queue};
+use crate::metrics::Metrics;
 
 /// How many writes may wait before callers wait too.
 const WAITING: usize = 4_096;
@@ -94,9 +95,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Gives the connection to a task of its own.
-    pub(super) fn start(place: Place, connection: Connection, changed: Arc<Notify>) -> Self {
+    pub(super) fn start(
+        place: Place,
+        connection: Connection,
+        changed: Arc<Notify>,
+        metrics: Metrics,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let serving = Serving { place, connection: Some(connection), changed };
+        let serving = Serving { place, connection: Some(connection), changed, metrics };
         tokio::spawn(serving.serve(receiver));
         Self { sender }
     }
@@ -167,6 +173,7 @@ struct Serving {
     /// None after it was lost, until the next group connects again.
     connection: Option<Connection>,
     changed: Arc<Notify>,
+    metrics: Metrics,
 }
 
 impl Serving {
@@ -264,6 +271,9 @@ impl Group {
             Ok(connection) => commit(connection, &runs, &outcomes, &mut jobs).await,
             Err(error) => Err(error),
         };
+        if committed.is_ok() {
+            serving.metrics.group(runs.len() + outcomes.len() + jobs.len());
+        }
         if committed.is_ok() && changes {
             serving.changed.notify_one();
         }

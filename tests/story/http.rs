@@ -72,7 +72,7 @@ async fn every_operation_answers_json_in_the_envelope_without_a_null() {
     let mut all = operations();
     all.sort_by_key(|(method, _)| method == Method::DELETE);
     for (method, template) in all {
-        if template == "/analysis/{id}/module" {
+        if ["/analysis/{id}/module", "/metrics"].contains(&template.as_str()) {
             continue;
         }
         let body = world.body(&method, &template).unwrap_or(Value::Null);

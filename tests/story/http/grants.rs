@@ -60,6 +60,7 @@ const RESERVED: &[(Method, &str)] = &[
     (Method::POST, "/analysis/{id}/exec"),
     (Method::GET, "/analysis/{id}/explain"),
     (Method::DELETE, "/runs/{id}"),
+    (Method::GET, "/metrics"),
     (Method::GET, "/tokens"),
     (Method::POST, "/tokens"),
     (Method::GET, "/tokens/{id}"),
