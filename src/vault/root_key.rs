@@ -3,6 +3,7 @@
 //! Owns its text form, its file and its public id. It wraps the keyring's keys and seals nothing
 //! else.
 
+use std::env;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -118,8 +119,13 @@ impl RootKey {
         Ok(Self(key))
     }
 
-    /// Reads the key from a regular file that only its owner may read.
+    /// Reads the key from a regular file that only its owner may read, or from a credential that
+    /// systemd passed to this service.
     pub fn read(path: &Path) -> Result<Self, RootKeyError> {
+        Self::read_beside(path, env::var_os("CREDENTIALS_DIRECTORY").as_deref().map(Path::new))
+    }
+
+    fn read_beside(path: &Path, credentials: Option<&Path>) -> Result<Self, RootKeyError> {
         let io_error = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => RootKeyError::Missing { path: path.into() },
             _ => RootKeyError::Io { path: path.into(), verb: "read", cause },
@@ -133,7 +139,11 @@ impl RootKey {
             return Err(RootKeyError::NotAFile { path: path.into() });
         }
         let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        // systemd opens a credential to its service by an access control list, whose mask stands
+        // where the group's bits are: they open it to no group.
+        let credential = credentials.is_some() && path.parent() == credentials;
+        let mask = if credential { 0o040 } else { 0 };
+        if mode & 0o077 & !mask != 0 {
             return Err(RootKeyError::OpenToOthers { path: path.into(), mode });
         }
         let content = |reason| RootKeyError::Content { path: path.into(), reason };
@@ -242,6 +252,24 @@ mod tests {
         for mode in [0o600, 0o400] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert!(RootKey::read(&path).is_ok(), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_credential_of_the_service_may_show_the_mask_of_its_access_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.key");
+        RootKey::create(&path).unwrap();
+        for (mode, credentials, open) in [
+            (0o440, Some(folder.path()), true),
+            (0o440, Some(Path::new("/run/credentials/other")), false),
+            (0o440, None, false),
+            (0o444, Some(folder.path()), false),
+            (0o460, Some(folder.path()), false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let read = RootKey::read_beside(&path, credentials);
+            assert_eq!(read.is_ok(), open, "{mode:o} {credentials:?}");
         }
     }
 
