@@ -110,9 +110,8 @@ pub fn router(runner: Arc<Runner>) -> Router {
     let named = description.paths.paths.keys().map(String::as_str).chain([DESCRIPTION]);
     let counting = Counting::new(runner.metrics().clone(), named);
     let routes = routes
-        .route("/openapi.json", get(|| async move { axum::Json(description) }))
-        .merge(refused())
         .route(DESCRIPTION, get(|| async move { axum::Json(description) }))
+        .merge(refused())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Modules are bounded while they stream, other bodies by `body`.

@@ -12,9 +12,8 @@ use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::device::Permission;
 use crate::id::Id;
-use crate::vault::{TokenKind, WrappedKey};
 use crate::run::State;
-use crate::vault::WrappedKey;
+use crate::vault::{TokenKind, WrappedKey};
 
 /// How long the database may take to say that it is there.
 const PING: Duration = Duration::from_secs(2);
