@@ -54,6 +54,7 @@ impl House {
             sandbox: sandbox::Settings { compiler: Compiler::Here, ..Default::default() },
             secret_value_cap: DEFAULT_VALUE_CAP,
             max_variables: MAX_VARIABLES,
+            retention: runner::pipeline::Retention::default(),
         };
         let runner = Runner::open(settings).await.expect("the runner opens");
         let tenant = runner.tenant(runner.profile());

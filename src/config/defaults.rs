@@ -35,6 +35,10 @@ pub(super) fn all(
         ("compile_memory_bytes", compile.memory_bytes.to_string()),
         ("secret_value_cap", DEFAULT_VALUE_CAP.to_string()),
         ("max_variables", MAX_VARIABLES.to_string()),
+        ("retention_days", "30".into()),
+        ("retention_runs", "100000".into()),
+        ("retention_slots_days", "30".into()),
+        ("audit_days", "365".into()),
     ];
     for (name, path) in paths {
         values.extend(path.map(|path| (name, path.display().to_string())));

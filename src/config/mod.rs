@@ -54,6 +54,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "compile_memory_bytes", about: "address space of a compilation" },
     Setting { name: "secret_value_cap", about: "longest secret value, in characters" },
     Setting { name: "max_variables", about: "most variables of one analysis" },
+    Setting { name: "retention_days", about: "days that ended runs are kept; 0: for ever" },
+    Setting {
+        name: "retention_runs",
+        about: "newest ended runs that are kept, besides dead ones; 0: all",
+    },
+    Setting { name: "retention_slots_days", about: "days that slots are kept; 0: for ever" },
+    Setting { name: "audit_days", about: "days that audit entries are kept; 0: for ever" },
 ];
 
 /// Where a setting's value came from.
@@ -292,6 +299,21 @@ impl Config {
         })
     }
 
+    /// How long what has ended is kept.
+    pub fn retention(&self) -> Result<pipeline::Retention, Error> {
+        let days = |name| {
+            let days = self.number(name, 0, 36_500)?;
+            Ok((days > 0).then(|| Duration::from_secs(days * 86_400)))
+        };
+        let newest = self.number("retention_runs", 0, 1_000_000_000)?;
+        Ok(pipeline::Retention {
+            runs: days("retention_days")?,
+            newest_runs: (newest > 0).then_some(newest),
+            slots: days("retention_slots_days")?,
+            audit: days("audit_days")?,
+        })
+    }
+
     /// The settings of everything together.
     pub fn pipeline(&self) -> Result<pipeline::Settings, Error> {
         let (data, root_key) = (self.data()?, self.path("root_key")?);
@@ -307,6 +329,7 @@ impl Config {
             sandbox: self.sandbox()?,
             secret_value_cap: u32::try_from(cap).unwrap_or(MAX_VALUE_CAP),
             max_variables: usize::try_from(variables).unwrap_or(MAX_VARIABLES),
+            retention: self.retention()?,
         })
     }
 

@@ -12,7 +12,7 @@ use super::modules::Modules;
 use super::scheduler::Changes;
 use super::snapshot::Snapshots;
 use super::worker::Wake;
-use super::{Runner, Watch};
+use super::{Retention, Runner, Watch};
 use crate::analysis::ModuleStore;
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -40,6 +40,8 @@ pub struct Settings {
     pub secret_value_cap: u32,
     /// The most variables of one analysis.
     pub max_variables: usize,
+    /// How long what has ended is kept.
+    pub retention: Retention,
 }
 
 /// Why a runner does not open.

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::held::Stop;
+use super::retention::keep_pruning;
 use super::snapshot::{Snapshot, Snapshots};
 use super::{Job, Module, Runner, scheduler};
 use crate::audit::{Entry, Event};
@@ -81,6 +82,7 @@ impl Runner {
         others.spawn(keep(Arc::clone(self)));
         others.spawn(listen(Arc::clone(self)));
         others.spawn(scheduler::schedule(Arc::clone(self)));
+        others.spawn(keep_pruning(Arc::clone(self)));
         Worker { runner: Arc::clone(self), work, others, stop, under_way }
     }
 }

@@ -361,6 +361,7 @@ pub fn settings(place: &Place) -> Settings {
         sandbox,
         secret_value_cap: runner::vault::DEFAULT_VALUE_CAP,
         max_variables: runner::analysis::MAX_VARIABLES,
+        retention: runner::pipeline::Retention::default(),
     }
 }
 

@@ -181,3 +181,20 @@ CREATE TABLE module (
     bytes      BYTEA   NOT NULL,
     created_at BIGINT NOT NULL
 );
+
+-- Audit entries older than this may be deleted. It is 0 but for the moment of a pruning.
+CREATE TABLE audit_floor (
+    one    BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+    before BIGINT NOT NULL
+);
+INSERT INTO audit_floor (one, before) VALUES (1, 0);
+DROP TRIGGER audit_is_not_deleted ON audit;
+CREATE FUNCTION refuse_deletion() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN
+    IF OLD.at < (SELECT before FROM audit_floor) THEN RETURN OLD; END IF;
+    RAISE EXCEPTION 'the audit is append-only';
+END $$;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+FOR EACH ROW EXECUTE FUNCTION refuse_deletion();
+CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON audit
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -181,3 +181,14 @@ CREATE TABLE module (
     bytes      BLOB   NOT NULL,
     created_at BIGINT NOT NULL
 );
+
+-- Audit entries older than this may be deleted. It is 0 but for the moment of a pruning.
+CREATE TABLE audit_floor (
+    one    BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+    before BIGINT NOT NULL
+);
+INSERT INTO audit_floor (one, before) VALUES (1, 0);
+DROP TRIGGER audit_is_not_deleted;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+WHEN OLD.at >= COALESCE((SELECT before FROM audit_floor), 0)
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
