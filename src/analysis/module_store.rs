@@ -46,6 +46,15 @@ pub enum ModuleStoreError {
     },
 }
 
+impl ModuleStoreError {
+    /// Whether the disk, a quota or the file's limit leaves no room.
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    }
+}
+
 impl ModuleStore {
     /// The store in the folder `path`, which is made with mode 0700 if there is none.
     pub fn open(path: &Path) -> Result<Self, ModuleStoreError> {

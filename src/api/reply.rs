@@ -98,6 +98,12 @@ impl Refusal {
         Self::new(ErrorCode::InternalError, "the runner failed; its log has the reason")
     }
 
+    /// The disk takes no more.
+    fn disk_full() -> Self {
+        let message = "the disk is full or cannot be written; nothing was changed";
+        Self::new(ErrorCode::Unavailable, message)
+    }
+
     /// The body.
     pub fn body(&self) -> Value {
         json!({"status": false, "message": self.message, "code": self.code})
@@ -123,6 +129,9 @@ impl From<store::Error> for Refusal {
                 Self::invalid(error.to_string())
             }
             store::Error::QueueFull => Self::new(ErrorCode::QueueFull, error.to_string()),
+            store::Error::Full => Self::disk_full(),
+            store::Error::Nul | store::Error::Url => Self::invalid(error.to_string()),
+            store::Error::QueueFull { .. } => Self::new(ErrorCode::QueueFull, error.to_string()),
             store::Error::OtherRequest => Self::new(ErrorCode::KeyReused, error.to_string()),
             store::Error::Contended => Self::new(ErrorCode::Conflict, error.to_string()),
             store::Error::Unreachable => Self::new(
@@ -242,6 +251,7 @@ impl From<UploadError> for Refusal {
         match error {
             UploadError::Invalid(error) => Self::new(ErrorCode::InvalidModule, error.to_string()),
             UploadError::Compile(error) => error.into(),
+            UploadError::Modules(error) if error.is_disk_full() => Self::disk_full(),
             UploadError::Modules(error) => Self::internal(&chain(&error)),
             UploadError::Store(error) => error.into(),
         }

@@ -98,6 +98,18 @@ impl From<config::Error> for Failure {
     }
 }
 
+impl Failure {
+    /// The store cannot be opened or read.
+    pub fn of_store(error: &store::Error) -> Self {
+        let source = match error {
+            store::Error::Database(source) => format!(": {source}"),
+            store::Error::Migration(source) => format!(": {source}"),
+            _ => String::new(),
+        };
+        Self::refused(ErrorCode::StoreUnreadable, format_args!("{error}{source}"))
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let code = match &error {
@@ -106,8 +118,7 @@ impl From<OpenError> for Failure {
             _ => ErrorCode::StoreUnreadable,
         };
         let source = match &error {
-            OpenError::Store(store::Error::Database(source)) => format!(": {source}"),
-            OpenError::Store(store::Error::Migration(source)) => format!(": {source}"),
+            OpenError::Store(error) => return Self::of_store(error),
             OpenError::Threads(source) => format!(": {source}"),
             _ => String::new(),
         };

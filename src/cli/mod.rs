@@ -6,6 +6,7 @@
 
 mod action;
 mod analysis;
+mod backup;
 mod client;
 mod config;
 mod env_file;
@@ -138,6 +139,10 @@ pub enum Command {
     Api(ApiCommand),
     /// Show each setting, its value and where it comes from
     Config,
+    /// Copy the store of the data directory into a folder, while it is served
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty data directory
+    Restore(backup::RestoreArgs),
     /// Compile a module from stdin: the bounded child process of an upload
     #[command(hide = true)]
     Compile,
@@ -230,6 +235,8 @@ async fn dispatch(Cli { global, command }: Cli) -> ExitCode {
     match command {
         Command::Serve(args) => finish(serve::serve(args, &global).await),
         Command::Config => finish(config::show(&global)),
+        Command::Backup(args) => finish(backup::backup(&args, &global).await),
+        Command::Restore(args) => finish(backup::restore(&args, &global).await),
         Command::Exec(args) if args.analysis.is_none() => {
             finish(exec_plain::exec_plain(&args, &global).await)
         }

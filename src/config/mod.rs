@@ -251,6 +251,11 @@ impl Config {
         self.path("data")
     }
 
+    /// The file with the root key.
+    pub fn root_key(&self) -> Result<PathBuf, Error> {
+        self.path("root_key")
+    }
+
     /// The URL of the shared store, if there is one.
     pub fn store(&self) -> Result<Option<String>, Error> {
         let Some((url, _)) = self.values.get("store") else { return Ok(None) };
@@ -316,7 +321,7 @@ impl Config {
 
     /// The settings of everything together.
     pub fn pipeline(&self) -> Result<pipeline::Settings, Error> {
-        let (data, root_key) = (self.data()?, self.path("root_key")?);
+        let (data, root_key) = (self.data()?, self.root_key()?);
         if resolved(&root_key).starts_with(resolved(&data)) {
             return Err(Error::RootKeyInside(root_key));
         }

@@ -4,6 +4,7 @@
 //! nothing by itself: `policy` decides, `vault` opens, `environment` overlays and masks,
 //! `sandbox` runs, `store` keeps.
 
+mod backup;
 mod cancel;
 mod data;
 mod explain;
@@ -36,6 +37,7 @@ use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
 pub use data::DataError;
+pub use backup::{Backup, BackupError, backup, restore};
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};
 pub use retention::{Pruned, Retention};

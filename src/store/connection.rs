@@ -24,6 +24,12 @@ const READERS: u32 = 4;
 /// How long a reader waits for a connection before the store counts as out of reach.
 const ACQUIRE: Duration = Duration::from_secs(5);
 
+/// The newest migration that this version knows.
+pub(super) fn newest_migration() -> i64 {
+    let migrations = sqlx::migrate!("src/store/migrations/sqlite");
+    migrations.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// Where the database is and how it is opened.
 #[derive(Clone)]
 pub(super) enum Place {
@@ -44,6 +50,18 @@ impl Place {
             // Deleted ciphertexts are overwritten in the file.
             .pragma("secure_delete", "ON");
         Self::Sqlite(Box::new(options))
+    }
+
+    /// A database file that is there, beside the process that writes it.
+    pub(super) fn existing(path: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(false);
+        Self::Sqlite(Box::new(options.busy_timeout(Duration::from_secs(5))))
+    }
+
+    /// A database file that nobody writes; no other file is made beside it.
+    pub(super) fn at_rest(path: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(false);
+        Self::Sqlite(Box::new(options.read_only(true).immutable(true)))
     }
 
     /// A PostgreSQL database by its URL.

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// The format this version writes. Raise it when an older binary must not open the directory.
-const FORMAT: u32 = 1;
-
 /// A data directory whose lock this process holds until the value is dropped.
 pub struct DataDirectory {
     path: PathBuf,
@@ -17,6 +14,9 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
+    /// The format this version writes. Raise it when an older binary must not open the directory.
+    pub const FORMAT: u32 = 1;
+
     /// Creates the directory where it is missing (mode 0700), checks mode and format, and takes
     /// its lock. `None` when another process holds the lock.
     pub fn open(path: &Path) -> Result<Option<Self>, Error> {
@@ -41,8 +41,21 @@ impl DataDirectory {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(failed(&lock_path)(error)),
         }
-        check_format(&path.join("FORMAT"))?;
+        let format = path.join("FORMAT");
+        if !has_known_format(&format)? {
+            let mut options = OpenOptions::new();
+            options.create_new(true).write(true).mode(0o600);
+            let mut file = options.open(&format).map_err(failed(&format))?;
+            let written = writeln!(file, "{}", Self::FORMAT).and_then(|()| file.sync_all());
+            written.map_err(failed(&format))?;
+        }
         Ok(Some(Self { path: path.into(), _lock: lock }))
+    }
+
+    /// Refuses a directory of a newer format, without taking its lock: for who only reads beside
+    /// the process that holds it.
+    pub fn check(path: &Path) -> Result<(), Error> {
+        has_known_format(&path.join("FORMAT")).map(|_| ())
     }
 
     /// The directory itself.
@@ -52,7 +65,12 @@ impl DataDirectory {
 
     /// The database file.
     pub fn database(&self) -> PathBuf {
-        self.path.join("runner.db")
+        Self::database_of(&self.path)
+    }
+
+    /// The database file of the directory `path`.
+    pub fn database_of(path: &Path) -> PathBuf {
+        path.join("runner.db")
     }
 
     /// Where uploaded modules lie.
@@ -77,22 +95,19 @@ impl DataDirectory {
     }
 }
 
-fn check_format(path: &Path) -> Result<(), Error> {
+/// Whether the directory says its format, which must be one that this version reads.
+fn has_known_format(path: &Path) -> Result<bool, Error> {
+    const KNOWN: u32 = DataDirectory::FORMAT;
     match fs::read_to_string(path) {
         Ok(text) => match text.trim().parse() {
-            Ok(FORMAT) => Ok(()),
-            Ok(found) if found > FORMAT => Err(Error::NewerFormat { found, known: FORMAT }),
+            Ok(KNOWN) => Ok(true),
+            Ok(found) if found > KNOWN => Err(Error::NewerFormat { found, known: KNOWN }),
             _ => Err(Error::Directory {
                 path: path.display().to_string(),
                 problem: "does not hold a format number; is this a runner's data directory?".into(),
             }),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut options = OpenOptions::new();
-            options.create_new(true).write(true).mode(0o600);
-            let mut file = options.open(path).map_err(failed(path))?;
-            writeln!(file, "{FORMAT}").and_then(|()| file.sync_all()).map_err(failed(path))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failed(path)(error)),
     }
 }

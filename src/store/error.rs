@@ -52,6 +52,8 @@ pub enum Error {
     TooManyVariables,
     /// The disk has no room; nothing was written.
     #[error("the disk is full")]
+    /// The disk has no room, or refuses to be written; nothing was written.
+    #[error("the disk is full or cannot be written")]
     Full,
     /// The database does not answer. What was under way may or may not have been written.
     #[error("the database cannot be reached")]
@@ -108,6 +110,9 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(e) => match e.code().as_deref() {
                 // SQLITE_FULL; PostgreSQL's disk_full.
                 Some("13" | "53100") => Self::Full,
+                // SQLITE_IOERR of a write, a flush, and making room for the log's index: what
+                // SQLite says when a quota, a file's limit or a late allocation is the reason.
+                Some("778" | "1034" | "4874") => Self::Full,
                 // PostgreSQL's character_not_in_repertoire.
                 Some("22021") => Self::Nul,
                 // PostgreSQL's serialization_failure and deadlock_detected.

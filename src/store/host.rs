@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::connection::Row;
+use super::connection::{Row, Target};
 use super::statement::query;
 use super::{Error, Store};
 use crate::analysis::{Digest, Form};
@@ -121,21 +122,7 @@ impl Host {
 
     /// Every wrapped key of the keyring.
     pub async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, Error> {
-        let rows =
-            query("SELECT id, kind, profile_id, root_key_id, wrapped, created_at FROM wrapped_key")
-                .fetch_all(&self.store.readers)
-                .await?;
-        let key = |row: &Row| {
-            Ok(WrappedKey {
-                id: row.id("id")?,
-                kind: row.word("kind")?,
-                profile: row.optional_word("profile_id")?,
-                root_key_id: row.text("root_key_id")?,
-                wrapped: row.bytes("wrapped")?,
-                created_at: row.time("created_at")?,
-            })
-        };
-        rows.iter().map(key).collect()
+        wrapped_keys(&self.store.readers).await
     }
 
     /// Stores the first profile together with the first keys: all of it or nothing.
@@ -259,4 +246,23 @@ impl Host {
             .await?;
         row.id("profile_id")
     }
+}
+
+/// The wrapped keys of a database.
+pub(super) async fn wrapped_keys(from: impl Into<Target<'_>>) -> Result<Vec<WrappedKey>, Error> {
+    let rows =
+        query("SELECT id, kind, profile_id, root_key_id, wrapped, created_at FROM wrapped_key")
+            .fetch_all(from)
+            .await?;
+    let key = |row: &Row| {
+        Ok(WrappedKey {
+            id: row.id("id")?,
+            kind: row.word("kind")?,
+            profile: row.optional_word("profile_id")?,
+            root_key_id: row.text("root_key_id")?,
+            wrapped: row.bytes("wrapped")?,
+            created_at: row.time("created_at")?,
+        })
+    };
+    rows.iter().map(key).collect()
 }

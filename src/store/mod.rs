@@ -36,6 +36,7 @@ mod row;
 mod runs;
 mod secrets;
 mod starts;
+mod snapshot;
 mod statement;
 mod tags;
 mod tokens;
@@ -69,6 +70,7 @@ pub use retention::Past;
 pub use runs::{ConsoleChunk, RunRecord};
 pub use secrets::{SecretEdit, StoredSecret};
 pub use starts::{NotStarted, Start, Started};
+pub use snapshot::{examine, snapshot};
 pub use tokens::{NewToken, Token};
 pub use view::View;
 
