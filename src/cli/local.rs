@@ -101,12 +101,16 @@ impl From<config::Error> for Failure {
 impl Failure {
     /// The store cannot be opened or read.
     pub fn of_store(error: &store::Error) -> Self {
-        let source = match error {
-            store::Error::Database(source) => format!(": {source}"),
-            store::Error::Migration(source) => format!(": {source}"),
-            _ => String::new(),
-        };
-        Self::refused(ErrorCode::StoreUnreadable, format_args!("{error}{source}"))
+        Self::refused(ErrorCode::StoreUnreadable, with_cause(error))
+    }
+}
+
+/// A failure of the store with the database's own words, where it has some.
+pub fn with_cause(error: &store::Error) -> String {
+    match error {
+        store::Error::Database(source) => format!("{error}: {source}"),
+        store::Error::Migration(source) => format!("{error}: {source}"),
+        _ => error.to_string(),
     }
 }
 

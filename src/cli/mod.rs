@@ -23,6 +23,7 @@ mod resolve;
 mod run;
 mod secret;
 mod serve;
+mod store;
 mod token;
 mod transport;
 mod variable;
@@ -143,6 +144,9 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup into an empty data directory
     Restore(backup::RestoreArgs),
+    /// Move a whole store
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Compile a module from stdin: the bounded child process of an upload
     #[command(hide = true)]
     Compile,
@@ -236,6 +240,7 @@ async fn dispatch(Cli { global, command }: Cli) -> ExitCode {
         Command::Serve(args) => finish(serve::serve(args, &global).await),
         Command::Config => finish(config::show(&global)),
         Command::Backup(args) => finish(backup::backup(&args, &global).await),
+        Command::Store(command) => finish(command.execute(&global).await),
         Command::Restore(args) => finish(backup::restore(&args, &global).await),
         Command::Exec(args) if args.analysis.is_none() => {
             finish(exec_plain::exec_plain(&args, &global).await)

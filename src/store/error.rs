@@ -29,6 +29,12 @@ pub enum Error {
     /// The store's URL cannot be read. It is not repeated: it may hold a password.
     #[error("the store's URL must look like postgres://user@host:5432/database")]
     Url,
+    /// The database is the target of a copy that has not ended.
+    #[error(
+        "the store is half a copy: give the same `runner store copy` again, which goes on with it, \
+         or use another database"
+    )]
+    HalfCopied,
     /// Something unique exists already.
     #[error("it exists already")]
     Exists,

@@ -16,6 +16,7 @@ mod claims;
 mod connection;
 mod device_tokens;
 mod devices;
+mod copy;
 mod directory;
 mod error;
 mod events;
@@ -38,6 +39,7 @@ mod secrets;
 mod starts;
 mod snapshot;
 mod statement;
+mod tables;
 mod tags;
 mod tokens;
 mod view;
@@ -55,6 +57,7 @@ pub use actions::{SlotRecord, StoredAction};
 pub use analyses::{AnalysisEdit, AnalysisToken, StoredAnalysis};
 pub use claims::{Claimed, Due, Grant};
 pub use device_tokens::{DeviceToken, NewDeviceToken};
+pub use copy::{CopiedTable, CopyError, Copying};
 pub use directory::DataDirectory;
 pub use error::Error;
 pub use events::Change;
@@ -71,6 +74,7 @@ pub use runs::{ConsoleChunk, RunRecord};
 pub use secrets::{SecretEdit, StoredSecret};
 pub use starts::{NotStarted, Start, Started};
 pub use snapshot::{examine, snapshot};
+pub use tables::MODULE;
 pub use tokens::{NewToken, Token};
 pub use view::View;
 
@@ -102,6 +106,7 @@ impl Store {
 
     async fn start(place: Place, metrics: &Metrics) -> Result<Self, Error> {
         let mut connection = place.connect().await?;
+        copy::refuse_unfinished(&mut connection).await?;
         connection.migrate().await?;
         let (readers, shared) = (place.readers(), place.is_shared());
         let changed = Arc::new(Notify::new());

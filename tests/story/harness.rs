@@ -38,6 +38,11 @@ impl Place {
         Self { dir: tempfile::tempdir().expect("a temporary folder"), store }
     }
 
+    /// An empty place whose store is in its data directory.
+    pub fn alone() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder"), store: None }
+    }
+
     /// Another data directory with the same root key on the same shared store: a second node.
     pub fn node_of(other: &Self) -> Self {
         let place =
@@ -221,7 +226,13 @@ impl Api {
 
     /// The data directory of a place, opened.
     pub async fn open_at(place: Place) -> Self {
-        let runner = Runner::open(settings(&place)).await.expect("the runner opens");
+        let settings = settings(&place);
+        Self::open_with(place, settings).await
+    }
+
+    /// The data directory of a place, opened with these settings.
+    pub async fn open_with(place: Place, settings: Settings) -> Self {
+        let runner = Runner::open(settings).await.expect("the runner opens");
         let worker = runner.start_worker();
         let router = api::router(Arc::clone(&runner));
         Self { place, runner, router, _worker: worker }

@@ -12,6 +12,7 @@ mod guests;
 mod harness;
 mod hostile;
 mod http;
+mod keeping;
 mod layers;
 mod modules;
 mod operations;

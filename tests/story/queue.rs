@@ -24,7 +24,7 @@ const MAX_LOSSES: u64 = runner::run::MAX_LOSSES as u64;
 
 /// Looks again and again until there is an answer.
 #[track_caller]
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -36,13 +36,13 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The database of a place whose runner is not running, or reads beside it.
-async fn database(place: &Place) -> SqliteConnection {
+pub async fn database(place: &Place) -> SqliteConnection {
     let file = place.data().join("runner.db");
     SqliteConnectOptions::new().filename(file).connect().await.expect("the database opens")
 }
 
 /// The one number that a query answers.
-async fn number(database: &mut SqliteConnection, query: &'static str) -> i64 {
+pub async fn number(database: &mut SqliteConnection, query: &'static str) -> i64 {
     sqlx::query(query).fetch_one(database).await.expect("a row").get(0)
 }
 
@@ -65,20 +65,20 @@ async fn assert_each_run_ended_once(database: &mut SqliteConnection) {
 }
 
 /// A server process with a token, asked over HTTP.
-struct Served {
-    server: Server,
-    client: Client,
+pub struct Served {
+    pub server: Server,
+    pub client: Client,
 }
 
 /// What asks a server; it outlives the server.
 #[derive(Clone)]
-struct Client {
-    url: String,
-    token: String,
+pub struct Client {
+    pub url: String,
+    pub token: String,
 }
 
 impl Served {
-    fn start(place: &Place) -> Self {
+    pub fn start(place: &Place) -> Self {
         let server = place.serve();
         let token = place.run(["token", "create", "--role", "administrator"]).ok();
         let client = Client { url: server.url.clone(), token: token.trim().to_owned() };
@@ -88,7 +88,7 @@ impl Served {
 
 impl Client {
     /// One request on a connection of its own. A refusal is an error too.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
         let host = self.url.strip_prefix("http://").expect("an HTTP address");
         let mut stream = TcpStream::connect(host)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -111,13 +111,13 @@ impl Client {
     }
 
     /// Asks for a run; its id, once it is acknowledged.
-    fn run(&self, analysis: &str) -> io::Result<String> {
+    pub fn run(&self, analysis: &str) -> io::Result<String> {
         let started = self.ask("POST", &format!("/analysis/{analysis}/run"), &json!({}))?;
         Ok(text(&started["run"]))
     }
 
     /// The run, after it has ended.
-    fn ended(&self, run: &str) -> Value {
+    pub fn ended(&self, run: &str) -> Value {
         wait_for(&format!("the end of run {run}"), || {
             let shown = self.ask("GET", &format!("/runs/{run}?wait=50"), &Value::Null);
             Some(shown.expect("the server answers")).filter(|run| run["finished_at"].is_string())
@@ -125,7 +125,7 @@ impl Client {
     }
 
     /// The runs in a state.
-    fn runs(&self, state: &str) -> Vec<Value> {
+    pub fn runs(&self, state: &str) -> Vec<Value> {
         let mut all = Vec::new();
         for page in 1.. {
             let path = format!("/runs?page={page}&amount=100&filter[state]={state}");

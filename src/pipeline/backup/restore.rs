@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::manifest::Manifest;
 use super::{Backup, BackupError, DATABASE, MODULES, files};
@@ -70,7 +70,7 @@ async fn fill(
     manifest: &Manifest,
     root_key: &RootKey,
     modules: &Path,
-    database: &PathBuf,
+    database: &Path,
 ) -> Result<(), BackupError> {
     for digest in &manifest.modules {
         let from = backup.join(MODULES).join(digest.to_string());
