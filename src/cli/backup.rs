@@ -19,8 +19,8 @@ use crate::pipeline::{self, Backup, BackupError};
 Example:
   runner backup /backups/runner-monday
 
-The folder is made, whole or not at all. It holds the database at one moment and the modules, with
-their digests, and everything that was deleted before is not in it. The server may run meanwhile.
+The folder is made, whole or not at all. It holds the database at one moment and its modules, with
+their digests; what was deleted before that moment is not in it. The server may run meanwhile.
 The root key is never in it: keep a copy of that apart, or the backup opens nothing.")]
 pub struct BackupArgs {
     /// Folder to make
@@ -34,8 +34,8 @@ pub struct BackupArgs {
 Example:
   runner restore /backups/runner-monday --data /var/lib/runner --root-key /etc/runner/root.key
 
-The data directory must be empty, and the root key the one that the backup was made under. Runs that
-were under way when the backup was made start again, and so does what has ended since then.")]
+The data directory must be empty, and the root key the one that the backup was made under. Runs
+that were under way when the backup was made start again, and so do those that have ended since.")]
 pub struct RestoreArgs {
     /// Folder of the backup
     #[arg(value_name = "FOLDER")]

@@ -1,8 +1,8 @@
 //! The command line.
 //!
 //! Owns what can be typed, what is printed, and the exit codes. Every command but `serve`,
-//! `config` and an `exec` of a bare module is a client of the HTTP API, over [`Client`]; it knows
-//! neither the store nor the sandbox.
+//! `config`, those that keep and move a whole store, and an `exec` of a bare module is a client of
+//! the HTTP API, over [`Client`]; it knows neither the store nor the sandbox.
 
 mod action;
 mod analysis;

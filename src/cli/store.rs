@@ -20,9 +20,9 @@ pub enum StoreCommand {
 Example:
   PGPASSWORD=… runner store copy --from /var/lib/runner --to postgres://runner@db.example/runner
 
-Stop every `runner serve` of the store first. A copy that was interrupted goes on where it stood when
-the same command is given again. In the end all rows of both sides are compared; only then can nodes
-open the copy, with the same root key.")]
+Stop every `runner serve` of the store first. A copy that was interrupted goes on where it stood
+when the same command is given again. In the end all rows of both sides are compared; only then can
+nodes open the copy, with the same root key.")]
     Copy(CopyArgs),
 }
 
