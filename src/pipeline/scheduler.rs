@@ -229,6 +229,14 @@ pub(super) async fn schedule(runner: Arc<Runner>) {
     }
 }
 
+/// Leaves the schedules to others at once.
+pub(super) async fn give_up(runner: &Runner) {
+    match runner.host().let_go(LEASE_NAME, &runner.worker).await {
+        Ok(()) | Err(Error::Closed) => {}
+        Err(error) => tracing::warn!(%error, "schedules stand still until the lease ends"),
+    }
+}
+
 /// Starts what is due now, then waits until something is.
 async fn round(runner: &Arc<Runner>) -> Result<(), Error> {
     let host = runner.host();

@@ -69,6 +69,8 @@ impl Worker {
             }
         }
         self.others.shutdown().await;
+        // Another node, or the next process, need not wait for its end.
+        scheduler::give_up(&self.runner).await;
     }
 }
 

@@ -76,13 +76,16 @@ impl Host {
 
     /// Takes back runs whose lease has ended; all that are running where `all` is set, because
     /// nobody else can be running any. A run goes back to the queue, unless somebody asked to
-    /// cancel it, it was lost too often, or it belonged to an `exec` that is gone. Answers how
-    /// many there were.
+    /// cancel it, it was lost too often, or it belonged to an `exec` that is gone. With `all`, what
+    /// one node does alone is free at once, too. Answers how many runs there were.
     pub async fn recover(&self, all: bool) -> Result<u64, Error> {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let now = connection.now().await?.as_millis();
                 let before = if all { i64::MAX } else { now };
+                if all {
+                    query("UPDATE lease SET until = 0").execute(&mut *connection).await?;
+                }
                 let lost = lost(connection, before).await?;
                 for ids in lost.chunks(super::tags::IDS_PER_STATEMENT) {
                     let mut update = QueryBuilder::new("UPDATE attempt SET finished_at = ");

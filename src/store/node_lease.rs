@@ -93,6 +93,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_the_store_alone_waits_for_no_lease_of_a_process_that_died() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("runner.db")).await.unwrap();
+        let host = store.host();
+        let first = host.hold("work", "a", LONG).await.unwrap().unwrap();
+        host.recover(false).await.unwrap();
+        assert_eq!(host.hold("work", "b", LONG).await.unwrap(), None, "a may still live");
+        host.recover(true).await.unwrap();
+        let second = host.hold("work", "b", LONG).await.unwrap().unwrap();
+        assert!(second > first);
+        store.close().await;
+    }
+
+    #[tokio::test]
     async fn of_many_who_ask_at_once_one_is_the_holder() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("runner.db"), &Metrics::new()).await.unwrap();
