@@ -1,7 +1,7 @@
 # What a newcomer needs is `make demo` and `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test samples bench lint deny
+.PHONY: help demo test samples chaos bench lint deny
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -15,6 +15,9 @@ test: ## Run all tests, beside servers of their own
 
 samples: ## Build the sample analyses into target/analyses
 	@sample-analyses/build
+
+chaos: samples ## Kill nodes and databases under load; ROUNDS=200 says how often
+	scripts/with-servers tests/chaos/run
 
 bench: samples ## Print the four ratios of docs/speed.md
 	cargo bench --locked --profile dev --config benches/profile.toml
