@@ -9,6 +9,8 @@ mod analysis;
 mod backup;
 mod client;
 mod config;
+mod device;
+mod device_token;
 mod env_file;
 mod exec;
 mod exec_plain;
@@ -172,6 +174,9 @@ pub enum ApiCommand {
     /// Start runs and look at them
     #[command(subcommand)]
     Run(run::RunCommand),
+    /// Keep devices, their tokens and their data
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// Keep the tokens that people and programs use the API with
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -310,6 +315,7 @@ async fn execute(command: ApiCommand, session: &mut Session) -> Result<(), Failu
         ApiCommand::Policy(command) => command.execute(session).await,
         ApiCommand::Action(command) => command.execute(session).await,
         ApiCommand::Run(command) => command.execute(session).await,
+        ApiCommand::Device(command) => command.execute(session).await,
         ApiCommand::Token(command) => command.execute(session).await,
         ApiCommand::Exec(args) => exec::exec_in_analysis(args, session).await,
     }
@@ -377,7 +383,7 @@ mod tests {
     #[test]
     fn nouns_are_singular_and_have_the_same_verbs() {
         let root = Cli::command();
-        for noun in ["secret", "analysis", "policy", "action", "token"] {
+        for noun in ["secret", "analysis", "policy", "action", "device", "token"] {
             let command = root.find_subcommand(noun).expect(noun);
             for verb in ["create", "list", "show", "edit", "delete"] {
                 assert!(command.find_subcommand(verb).is_some(), "{noun} {verb}");

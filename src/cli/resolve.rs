@@ -32,6 +32,9 @@ pub const POLICY: Noun = Noun { word: "policy", plural: "policies", path: "/am",
 /// Actions.
 pub const ACTION: Noun = Noun { word: "action", plural: "actions", path: "/action", name: "name" };
 
+/// Devices.
+pub const DEVICE: Noun = Noun { word: "device", plural: "devices", path: "/device", name: "name" };
+
 /// Tokens of people and programs.
 pub const TOKEN: Noun = Noun { word: "token", plural: "tokens", path: "/tokens", name: "name" };
 

@@ -80,7 +80,7 @@ struct Token {
 }
 
 /// A day means its beginning in UTC.
-fn expiry(text: &str) -> Result<String, String> {
+pub fn expiry(text: &str) -> Result<String, String> {
     if text == "never" {
         return Ok(text.to_owned());
     }

@@ -7,19 +7,14 @@ mod details;
 mod location;
 mod record;
 
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::tag::Tags;
+use crate::words::words;
 
 pub use details::{ChunkPeriod, Details, InvalidDevice, Storage, check_name};
 pub use location::Location;
-pub use record::{
-    Draft, InvalidRecord, MAX_RECORDS, MAX_VARIABLES, Record, Value, newest, records,
-};
+pub use record::{Draft, InvalidRecord, MAX_RECORDS, MAX_VARIABLES, Record, newest, records};
 
 /// The longest name of a device, of one of its tokens, or of a variable, in characters.
 pub const MAX_NAME_LENGTH: usize = 100;
@@ -45,28 +40,15 @@ pub struct Device {
     pub updated_at: Timestamp,
 }
 
-/// What a device's token permits with the device's data; nothing else is ever permitted to it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Permission {
-    /// Sending and reading.
-    Full,
-    /// Reading.
-    Read,
-    /// Sending.
-    Write,
+words! {
+    /// What a device's token permits with the device's data; nothing else is ever permitted to it.
+    Permission:
+    Full "full" => "Sending and reading.";
+    Read "read" => "Reading.";
+    Write "write" => "Sending.";
 }
 
 impl Permission {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
-
     /// Whether data may be read.
     pub const fn reads(self) -> bool {
         matches!(self, Self::Full | Self::Read)
@@ -75,15 +57,6 @@ impl Permission {
     /// Whether data may be sent.
     pub const fn writes(self) -> bool {
         matches!(self, Self::Full | Self::Write)
-    }
-}
-
-impl FromStr for Permission {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let all = [Self::Full, Self::Read, Self::Write];
-        all.into_iter().find(|permission| permission.as_str() == text).ok_or(())
     }
 }
 

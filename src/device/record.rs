@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Map, Value};
 
 use super::{Location, MAX_NAME_LENGTH};
 use crate::clock::Timestamp;
@@ -28,7 +28,7 @@ pub struct Record {
     pub device: Id,
     /// What was measured.
     pub variable: String,
-    /// The value; a record may tell a place or metadata alone.
+    /// A string, a number or a boolean; a record may tell a place or metadata alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
     /// The value's unit.
@@ -45,19 +45,7 @@ pub struct Record {
     pub location: Option<Location>,
     /// Anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Map<String, Json>>,
-}
-
-/// The value of a record.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// True or false.
-    Boolean(bool),
-    /// A number.
-    Number(Number),
-    /// A text.
-    Text(String),
+    pub metadata: Option<Map<String, Value>>,
 }
 
 /// A record as it was sent: nothing of it is checked.
@@ -66,7 +54,7 @@ pub struct Draft {
     /// What was measured.
     pub variable: String,
     /// A string, a number or a boolean.
-    pub value: Option<Json>,
+    pub value: Option<Value>,
     /// The value's unit.
     pub unit: Option<String>,
     /// Its group; the one of the post unless told.
@@ -74,9 +62,9 @@ pub struct Draft {
     /// ISO 8601; the present unless told.
     pub time: Option<String>,
     /// See [`Location`].
-    pub location: Option<Json>,
+    pub location: Option<Value>,
     /// Anything else.
-    pub metadata: Option<Map<String, Json>>,
+    pub metadata: Option<Map<String, Value>>,
 }
 
 /// Why records are refused. The message repeats no value.
@@ -162,11 +150,14 @@ impl Record {
                 return Err(Problem::Label(name));
             }
         }
+        if value.as_ref().is_some_and(|v| v.is_null() || v.is_array() || v.is_object()) {
+            return Err(Problem::Value);
+        }
         let record = Self {
             id: Id::generate(now),
             device,
             variable,
-            value: value.map(Value::try_from).transpose()?,
+            value,
             unit,
             group,
             time: time.map_or(Ok(now), |text| text.parse())?,
@@ -181,19 +172,6 @@ impl Record {
     pub fn to_json(&self) -> String {
         // Texts, finite numbers and maps with texts as keys cannot fail to be written as JSON.
         serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
-impl TryFrom<Json> for Value {
-    type Error = Problem;
-
-    fn try_from(value: Json) -> Result<Self, Problem> {
-        match value {
-            Json::Bool(flag) => Ok(Self::Boolean(flag)),
-            Json::Number(number) => Ok(Self::Number(number)),
-            Json::String(text) => Ok(Self::Text(text)),
-            Json::Null | Json::Array(_) | Json::Object(_) => Err(Problem::Value),
-        }
     }
 }
 
@@ -247,7 +225,7 @@ mod tests {
             "created_at": NOW, "location": {"type": "Point", "coordinates": [2.0, 1.0]},
             "metadata": {"a": [null]},
         });
-        assert_eq!(serde_json::from_str::<Json>(&record.to_json()).unwrap(), expected);
+        assert_eq!(serde_json::from_str::<Value>(&record.to_json()).unwrap(), expected);
         assert_eq!(serde_json::from_str::<Record>(&record.to_json()).unwrap(), record);
     }
 

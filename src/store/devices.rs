@@ -86,6 +86,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
+                audit::append(connection, &profile, &entry).await?;
                 let id_text = id.to_string();
                 let buried = query(
                     "INSERT INTO tombstone (profile_id, resource, resource_id, name, deleted_at) \
@@ -108,8 +109,7 @@ impl Tenant {
                 ] {
                     query(delete).bind(&id_text).execute(&mut *connection).await?;
                 }
-                tags::remove(connection, id).await?;
-                audit::append(connection, &profile, &entry).await
+                tags::remove(connection, id).await
             })
         });
         write.await

@@ -55,6 +55,9 @@ const fn change(event: Event) -> Option<(Resource, When)> {
         Event::ActionCreate => (Resource::Action, When::Create),
         Event::ActionEdit => (Resource::Action, When::Update),
         Event::ActionDelete => (Resource::Action, When::Delete),
+        Event::DeviceCreate => (Resource::Device, When::Create),
+        Event::DeviceEdit => (Resource::Device, When::Update),
+        Event::DeviceDelete => (Resource::Device, When::Delete),
         _ => return None,
     })
 }
