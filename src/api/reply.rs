@@ -122,16 +122,11 @@ impl From<store::Error> for Refusal {
         match error {
             store::Error::Exists => Self::new(ErrorCode::AlreadyExists, "it exists already"),
             store::Error::NotFound => Self::new(ErrorCode::NotFound, "it does not exist"),
-            store::Error::Full => {
-                Self::new(ErrorCode::Unavailable, "the disk is full; nothing was changed")
-            }
             store::Error::Nul | store::Error::Url | store::Error::TooManyVariables => {
                 Self::invalid(error.to_string())
             }
             store::Error::QueueFull => Self::new(ErrorCode::QueueFull, error.to_string()),
             store::Error::Full => Self::disk_full(),
-            store::Error::Nul | store::Error::Url => Self::invalid(error.to_string()),
-            store::Error::QueueFull { .. } => Self::new(ErrorCode::QueueFull, error.to_string()),
             store::Error::OtherRequest => Self::new(ErrorCode::KeyReused, error.to_string()),
             store::Error::Contended => Self::new(ErrorCode::Conflict, error.to_string()),
             store::Error::Unreachable => Self::new(

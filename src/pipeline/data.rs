@@ -1,10 +1,17 @@
 //! Data of devices: sealed on its way into the store, and opened for those who may read it.
 
+use std::sync::Arc;
+
 use super::Runner;
+use super::scheduler::Occasion;
+use crate::action::{RecordView, Trigger, evaluate};
+use crate::cause::CauseKind;
 use crate::clock::Timestamp;
 use crate::device::{Record, newest};
 use crate::id::Id;
-use crate::store::{self, SealedRecord, Tenant};
+use crate::run::TriggerEntries;
+use crate::store::{self, Firing, SealedRecord, StoredAction, Tenant};
+use crate::tag::Tags;
 use crate::vault::{self, Part};
 
 /// Why data was neither kept nor answered.
@@ -19,10 +26,10 @@ pub enum DataError {
 }
 
 impl Runner {
-    /// Takes one post of an active device, in one write. What is to be kept of it is durable when
-    /// this returns.
+    /// Takes one post of an active device, in one write. What is to be kept of it, and the runs that
+    /// it starts, are durable when this returns.
     pub async fn post_data(
-        &self,
+        self: &Arc<Self>,
         tenant: &Tenant,
         device: Id,
         records: &[Record],
@@ -34,7 +41,12 @@ impl Runner {
         };
         let sealed = newest(records).into_iter().map(seal);
         let sealed = sealed.collect::<Result<Vec<_>, vault::Error>>()?;
-        Ok(tenant.post_data(device, sealed, Timestamp::now()).await?)
+        let batch = Batch::new(device, records);
+        let (runner, now) = (Arc::clone(self), self.host().now().await?);
+        let decide = move |action: &StoredAction, tags: &Tags| batch.judge(&runner, action, tags, now);
+        let fired = tenant.post_data(device, sealed, now, decide).await?;
+        self.fired(&fired);
+        Ok(())
     }
 
     /// The last record of each of these variables of a device, or of every variable where none is
@@ -66,5 +78,61 @@ impl Runner {
             }
         }
         Ok(found)
+    }
+}
+
+/// One post, as conditions look at it.
+struct Batch {
+    device: Id,
+    /// Variable and value of each record.
+    values: Vec<(String, serde_json::Value)>,
+    /// All records, as a JSON list.
+    scope: String,
+}
+
+impl Batch {
+    fn new(device: Id, records: &[Record]) -> Self {
+        let value = |record: &Record| {
+            // A text, a number or a flag cannot fail to be written as JSON.
+            let value = serde_json::to_value(&record.value).unwrap_or_default();
+            (record.variable.clone(), value)
+        };
+        let texts: Vec<_> = records.iter().map(Record::to_json).collect();
+        let scope = format!("[{}]", texts.join(","));
+        Self { device, values: records.iter().map(value).collect(), scope }
+    }
+
+    /// What an action does that looks at the device; it fires at most once for the whole post.
+    fn judge(
+        &self,
+        runner: &Runner,
+        stored: &StoredAction,
+        tags: &Tags,
+        now: Timestamp,
+    ) -> Option<Firing> {
+        let Trigger::Condition(entries) = &stored.action.trigger else { return None };
+        let views: Vec<_> =
+            self.values.iter().map(|(variable, value)| RecordView { variable, value }).collect();
+        let (locked, when_unlock) = (stored.action.lock, stored.action.trigger_when_unlock);
+        let verdict = evaluate(entries, self.device, tags, &views, locked, when_unlock);
+        if !verdict.fires && verdict.locked == locked {
+            return None;
+        }
+        let mut entries = TriggerEntries::new();
+        entries.insert("_device_id".into(), self.device.to_string());
+        let occasion = Occasion {
+            action: stored,
+            kind: CauseKind::Condition,
+            scope: &self.scope,
+            entries,
+            locked: verdict.locked,
+            chain: (0, None),
+        };
+        let mut firing = occasion.firing(runner, now);
+        if !verdict.fires {
+            firing.starts.clear();
+        }
+        firing.locked = Some(verdict.locked).filter(|now_locked| *now_locked != locked);
+        Some(firing)
     }
 }

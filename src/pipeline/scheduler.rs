@@ -58,6 +58,8 @@ pub(super) struct Occasion<'a> {
     pub(super) scope: &'a str,
     /// System entries beside those that every action adds.
     pub(super) entries: TriggerEntries,
+    /// Whether the action is locked afterwards.
+    pub(super) locked: bool,
     /// How many runs caused one another before, and which was the first.
     pub(super) chain: (u32, Option<Id>),
 }
@@ -80,7 +82,7 @@ impl Runner {
                 }
             });
             let mut trigger_entries = occasion.entries.clone();
-            let state = if action.lock { "locked" } else { "unlocked" };
+            let state = if occasion.locked { "locked" } else { "unlocked" };
             for (key, value) in [
                 ("_action_id", action.id.to_string()),
                 ("_action_type", action.trigger.kind().as_str().to_owned()),
@@ -123,6 +125,7 @@ impl Runner {
             kind,
             scope: "[]",
             entries: TriggerEntries::new(),
+            locked: action.lock,
             chain: (0, None),
         };
         let slots = |(instant, outcome): (Timestamp, SlotOutcome)| {
@@ -162,6 +165,7 @@ impl Runner {
             kind: CauseKind::Resource,
             scope: &scope.to_string(),
             entries,
+            locked: stored.action.lock,
             chain: change.chain,
         };
         Some(occasion.firing(self, change.at))

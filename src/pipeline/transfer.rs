@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::OpenError;
 use crate::analysis::ModuleStore;
 use crate::analysis::module_store::ModuleStoreError;
+use crate::metrics::Metrics;
 use crate::store::{self, CopiedTable, CopyError, Copying, DataDirectory, Store};
 
 /// Where a store is copied from.
@@ -45,7 +46,7 @@ pub async fn copy_store(
             }
             let directory = DataDirectory::open(&path).map_err(CopyError::Store)?;
             let directory = directory.ok_or(OpenError::Locked(path))?;
-            let source = Store::open(&directory.database()).await.map_err(CopyError::Store)?;
+            let source = Store::open(&directory.database(), &Metrics::new()).await.map_err(CopyError::Store)?;
             let folder = directory.modules().map_err(CopyError::Store)?;
             let modules = ModuleStore::open(&folder)?;
             let copied = copy(&source, Some(&modules), to, told).await;
@@ -53,7 +54,7 @@ pub async fn copy_store(
             copied
         }
         StorePlace::Url(url) => {
-            let source = Store::connect(&url).await.map_err(CopyError::Store)?;
+            let source = Store::connect(&url, &Metrics::new()).await.map_err(CopyError::Store)?;
             let copied = copy(&source, None, to, told).await;
             source.close().await;
             copied

@@ -267,10 +267,12 @@ fn update(hash: &mut Sha256, value: &Value) {
         hash.update(bytes);
     };
     match value {
-        Value::Text(None) | Value::Integer(None) | Value::Bytes(None) => part(0, &[]),
+        Value::Text(None) | Value::Integer(None) | Value::Flag(None) | Value::Bytes(None) => {
+            part(0, &[])
+        }
         Value::Text(Some(text)) => part(1, text.as_bytes()),
         Value::Integer(Some(number)) => part(2, &number.to_be_bytes()),
-        Value::Flag(flag) => part(3, &[u8::from(*flag)]),
+        Value::Flag(Some(flag)) => part(3, &[u8::from(*flag)]),
         Value::Bytes(Some(bytes)) => part(4, bytes),
     }
 }

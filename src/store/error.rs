@@ -56,8 +56,6 @@ pub enum Error {
          what varies as value or metadata, not as the variable's name"
     )]
     TooManyVariables,
-    /// The disk has no room; nothing was written.
-    #[error("the disk is full")]
     /// The disk has no room, or refuses to be written; nothing was written.
     #[error("the disk is full or cannot be written")]
     Full,

@@ -52,12 +52,12 @@ const fn change(event: Event) -> Option<(Resource, When)> {
             (Resource::Analysis, When::Update)
         }
         Event::AnalysisDelete => (Resource::Analysis, When::Delete),
-        Event::ActionCreate => (Resource::Action, When::Create),
-        Event::ActionEdit => (Resource::Action, When::Update),
-        Event::ActionDelete => (Resource::Action, When::Delete),
         Event::DeviceCreate => (Resource::Device, When::Create),
         Event::DeviceEdit => (Resource::Device, When::Update),
         Event::DeviceDelete => (Resource::Device, When::Delete),
+        Event::ActionCreate => (Resource::Action, When::Create),
+        Event::ActionEdit => (Resource::Action, When::Update),
+        Event::ActionDelete => (Resource::Action, When::Delete),
         _ => return None,
     })
 }

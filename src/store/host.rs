@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use super::connection::Row;
 use super::connection::{Row, Target};
 use super::statement::query;
 use super::{Error, Store};

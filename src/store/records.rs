@@ -1,10 +1,13 @@
 //! The last record of each variable of a device, sealed.
 
 use super::statement::{QueryBuilder, query};
-use super::{Connection, Error, Tenant, queue};
+use super::actions::{self, StoredAction};
+use super::firing::{Fired, Firing, fire};
+use super::{Connection, Error, Tenant, queue, tags};
 use crate::clock::Timestamp;
 use crate::device::MAX_VARIABLES;
 use crate::id::Id;
+use crate::tag::{Tag, Tags};
 
 /// A record as it is kept.
 pub struct SealedRecord {
@@ -20,15 +23,32 @@ impl Tenant {
     /// Keeps records that came at `at` for an active device, each variable once; a record with an
     /// older time than the kept one is dropped. [`Error::NotFound`] where there is no active
     /// device, [`Error::TooManyVariables`] where it would have too many.
-    pub async fn post_data(
+    ///
+    /// Actions that look at the device fire in the same transaction: `decide` is told each of them
+    /// and the device's tags, and must not block. Answers what became of the starts.
+    pub async fn post_data<F>(
         &self,
         device: Id,
         records: Vec<SealedRecord>,
         at: Timestamp,
-    ) -> Result<(), Error> {
+        mut decide: F,
+    ) -> Result<Vec<Fired>, Error>
+    where
+        F: FnMut(&StoredAction, &Tags) -> Option<Firing> + Send + 'static,
+    {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
-            Box::pin(async move { keep(connection, &profile, device, &records, at).await })
+            Box::pin(async move {
+                keep(connection, &profile, device, &records, at).await?;
+                let mut tags = tags::of(connection, &[device]).await?;
+                let tags = tags.remove(&device).unwrap_or_default();
+                let mut forms = vec![("id".to_owned(), device.to_string(), String::new())];
+                let of_tag = |tag: &Tag| ("tag".to_owned(), tag.key.clone(), tag.value.clone());
+                forms.extend(tags.as_slice().iter().map(of_tag));
+                let looking = actions::listening(connection, &profile, "condition", &forms).await?;
+                let firings = looking.iter().filter_map(|action| decide(action, &tags)).collect();
+                fire(connection, firings, at).await
+            })
         });
         write.await
     }

@@ -92,7 +92,7 @@ impl Table {
         } else if self.integers.contains(&column) {
             Value::Integer(row.optional_number(column)?)
         } else if self.flags.contains(&column) {
-            Value::Flag(row.flag(column)?)
+            Value::Flag(Some(row.flag(column)?))
         } else {
             Value::Bytes(row.optional_bytes(column)?)
         })
