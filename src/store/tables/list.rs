@@ -246,8 +246,16 @@ pub(in crate::store) const TABLES: &[Table] = &[
     Table {
         name: "event",
         key: &["sequence"],
-        texts: &["profile_id", "resource", "happened", "resource_id", "tags", "principal"],
-        integers: &["sequence", "at"],
+        texts: &[
+            "profile_id",
+            "resource",
+            "happened",
+            "resource_id",
+            "tags",
+            "principal",
+            "root_run",
+        ],
+        integers: &["sequence", "at", "depth"],
         flags: &[],
         bytes: &[],
         batch: 500,
