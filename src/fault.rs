@@ -126,6 +126,7 @@ codes! {
     InactiveDevice "inactive_device" => "The device is switched off.";
     NotSupported "not_supported" => "The original has this; this version of the runner does not.";
     Unauthenticated "unauthenticated" => "No token was sent, or it is not valid.";
+    InvalidSignature "invalid_signature" => "The request to a webhook is not signed as it must be.";
     Denied "denied" => "The token is valid, but no policy allows this.";
     NotFound "not_found" => "There is no such thing.";
     AnalysisNotFound "analysis_not_found" => "There is no such analysis.";
@@ -138,6 +139,7 @@ codes! {
     QueueFull "queue_full" => "Too many runs of the analysis wait already; try again later.";
     TooLarge "too_large" => "The body is larger than the limit.";
     StoreUnreadable "store_unreadable" => "The data directory, its format or its keys cannot be read.";
+    CannotVerify "cannot_verify" => "The secret that a webhook is checked with cannot be used; the action's fault says why.";
     Unavailable "unavailable" => "The server cannot take this now; try again.";
     Unreachable "unreachable" => "The server does not answer.";
     InternalError "internal_error" => "The runner itself failed; its log has the reason.";
@@ -157,7 +159,7 @@ impl ErrorCode {
             | Self::Protected
             // As in the original.
             | Self::AnalysisNotFound => 400,
-            Self::Unauthenticated | Self::Denied => 401,
+            Self::Unauthenticated | Self::InvalidSignature | Self::Denied => 401,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists | Self::Conflict => 409,
@@ -166,16 +168,16 @@ impl ErrorCode {
             Self::KeyReused => 422,
             Self::QueueFull => 429,
             Self::StoreUnreadable | Self::InternalError => 500,
-            Self::Unavailable | Self::Unreachable => 503,
+            Self::CannotVerify | Self::Unavailable | Self::Unreachable => 503,
         }
     }
 
     /// The exit code of a command that was refused so.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Unauthenticated | Self::Denied => 4,
+            Self::Unauthenticated | Self::InvalidSignature | Self::Denied => 4,
             Self::StoreUnreadable => 5,
-            Self::Unavailable | Self::Unreachable | Self::QueueFull => 6,
+            Self::CannotVerify | Self::Unavailable | Self::Unreachable | Self::QueueFull => 6,
             Self::InternalError => 70,
             _ => 3,
         }
@@ -254,6 +256,7 @@ mod tests {
                 code,
                 ErrorCode::StoreUnreadable
                     | ErrorCode::InternalError
+                    | ErrorCode::CannotVerify
                     | ErrorCode::Unavailable
                     | ErrorCode::Unreachable
             );

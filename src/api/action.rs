@@ -85,6 +85,8 @@ pub struct ActionBody {
     _next: Option<Value>,
     #[serde(rename = "changes")]
     _changes: Option<Value>,
+    #[serde(rename = "hook")]
+    _hook: Option<Value>,
 }
 
 /// An action as it is answered.
@@ -127,6 +129,9 @@ pub struct ActionView {
     /// What happens to a schedule when clocks change within a year.
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<Vec<String>>,
+    /// Where a webhook takes requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook: Option<String>,
     #[schema(value_type = String)]
     created_at: Timestamp,
     #[schema(value_type = String)]
@@ -138,6 +143,9 @@ pub struct ActionView {
 pub struct ActionMade {
     #[schema(value_type = String)]
     action: Id,
+    /// Where a webhook takes requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
     next: Option<Vec<Timestamp>>,
@@ -221,12 +229,12 @@ pub async fn create(caller: Caller, Body(body): Body<ActionBody>) -> Answer<Acti
         updated_at: now,
     };
     check(&caller, &action).await?;
-    let (id, preview) = (action.id, action.trigger.preview(now, now));
+    let (id, preview, hook) = (action.id, action.trigger.preview(now, now), hook(&action));
     let next_at = due(&action, now);
     let entry = Entry::new(&caller.principal, Event::ActionCreate, id, &detail(&action));
     caller.tenant.create_action(action, next_at, entry).await?;
     let (next, changes) = preview.map(|preview| (preview.next, preview.changes)).unzip();
-    Ok(Success::created(ActionMade { action: id, next, changes }))
+    Ok(Success::created(ActionMade { action: id, hook, next, changes }))
 }
 
 /// Shows an action.
@@ -411,6 +419,7 @@ fn view(stored: StoredAction, now: Timestamp) -> ActionView {
     let active = action.active;
     let preview = action.trigger.preview(action.created_at, now).filter(|_| active);
     let (next, changes) = preview.map(|preview| (preview.next, preview.changes)).unzip();
+    let hook = hook(&action);
     let fault = fault.map(|fault| {
         let at = Timestamp::from_millis(fault.at);
         json!({"code": fault.code, "message": fault.message, "at": at})
@@ -433,9 +442,15 @@ fn view(stored: StoredAction, now: Timestamp) -> ActionView {
         fault,
         next,
         changes,
+        hook,
         created_at: action.created_at,
         updated_at: action.updated_at,
     }
+}
+
+/// The path of a webhook.
+fn hook(action: &Action) -> Option<String> {
+    matches!(action.trigger, Trigger::Webhook(_)).then(|| format!("/hook/{}", action.id))
 }
 
 fn detail(action: &Action) -> Value {

@@ -16,7 +16,7 @@ use crate::fault::ErrorCode;
 pub const MAX_BODY: usize = 2 << 20;
 
 /// How long a body may take to arrive.
-const LONGEST: Duration = Duration::from_secs(30);
+pub const LONGEST: Duration = Duration::from_secs(30);
 
 /// How long a body that holds a module may take.
 pub const LONGEST_WITH_MODULE: Duration = Duration::from_secs(300);

@@ -12,6 +12,7 @@ mod data;
 mod device_tokens;
 mod devices;
 mod health;
+mod hook;
 mod info;
 mod listing;
 mod metrics;
@@ -100,6 +101,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(device_tokens::list, device_tokens::delete))
         .routes(routes!(data::read, data::send))
         .routes(routes!(data::read_of, data::send_to))
+        .routes(routes!(hook::receive))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
 }

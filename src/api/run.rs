@@ -124,18 +124,24 @@ fn once(
     analysis: Id,
     scope: &str,
 ) -> Result<Option<Once>, Refusal> {
+    let once = |key| Once {
+        principal: caller.principal.to_string(),
+        operation: format!("run {analysis}"),
+        key,
+        digest: Digest::of(scope.as_bytes()).to_string(),
+        keep: REMEMBERED,
+    };
+    Ok(idempotency_key(headers)?.map(once))
+}
+
+/// The key by which a sender tells that a request is the same as an earlier one.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().map(str::trim).filter(|key| (1..=255).contains(&key.len()));
     let key = key.ok_or_else(|| {
         Refusal::invalid("the header idempotency-key must have 1 to 255 visible ASCII characters")
     })?;
-    Ok(Some(Once {
-        principal: caller.principal.to_string(),
-        operation: format!("run {analysis}"),
-        key: key.to_owned(),
-        digest: Digest::of(scope.as_bytes()).to_string(),
-        keep: REMEMBERED,
-    }))
+    Ok(Some(key.to_owned()))
 }
 
 /// Executes a run at once, with another module or more variables if wanted, and answers it whole.

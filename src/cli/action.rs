@@ -319,6 +319,7 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
     #[derive(Deserialize)]
     struct Made {
         action: String,
+        hook: Option<String>,
         next: Option<Vec<String>>,
         changes: Option<Vec<String>>,
     }
@@ -338,6 +339,9 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
     let answer = session.client.post(ACTION.path(), &body).await?;
     session.output.answer(&answer, |output, made: Made| {
         output.line(format_args!("action {} created (id {})", args.name, made.action))?;
+        if let Some(hook) = made.hook {
+            output.note(format_args!("started by POST {hook}"));
+        }
         ahead(output, made.next, made.changes);
         Ok(())
     })

@@ -7,8 +7,10 @@
 mod backup;
 mod cancel;
 mod data;
+mod event;
 mod explain;
 mod held;
+mod hook;
 mod modules;
 mod open;
 mod prepared;
@@ -39,6 +41,7 @@ use crate::vault::{Part, PartCipher, Vault};
 
 pub use data::DataError;
 pub use backup::{Backup, BackupError, backup, restore};
+pub use hook::{HookError, Hooked};
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};
 pub use retention::{Pruned, Retention};
@@ -68,6 +71,7 @@ pub struct Runner {
     wake: Wake,
     held: Held,
     changes: Changes,
+    hook_keys: hook::Keys,
     guests: Guests,
     /// One permit for each guest that may run: the worker claims no more than it can start.
     slots: Arc<Semaphore>,

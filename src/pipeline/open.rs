@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::held::Held;
+use super::hook;
 use super::modules::Modules;
 use super::scheduler::Changes;
 use super::snapshot::Snapshots;
@@ -166,6 +167,7 @@ impl Runner {
             wake: Wake::default(),
             held: Held::default(),
             changes,
+            hook_keys: hook::Keys::new(),
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),
             module_turn: tokio::sync::Mutex::default(),

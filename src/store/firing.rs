@@ -45,6 +45,13 @@ pub struct Fired {
     pub started: Started,
 }
 
+impl Fired {
+    /// Whether it became a run.
+    pub fn is_queued(&self) -> bool {
+        matches!(self.started, Started::Queued { .. })
+    }
+}
+
 /// Why an action could not start a run the last time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ActionFault {
@@ -92,7 +99,8 @@ pub enum FiredOnce {
 
 impl Tenant {
     /// Fires one active action, once for its idempotency key. `plan` is asked inside the
-    /// transaction and must not block. [`Error::NotFound`] when there is no such action or it is
+    /// transaction and must not block. A key is remembered only if something came of it.
+    /// [`Error::NotFound`] when there is no such action or it is
     /// switched off; [`Error::QueueFull`] when nothing could be queued, and then nothing is kept.
     pub async fn fire_action<F>(
         &self,
@@ -110,10 +118,9 @@ impl Tenant {
                 let now = connection.now().await?;
                 let action = actions::active(connection, &profile, action).await?;
                 let firing = plan(&action, now);
-                if let Some(once) = once {
+                if let Some(once) = &once {
                     let runs: Vec<Id> = firing.starts.iter().map(|(start, _)| start.run).collect();
-                    let before =
-                        idempotency::first(connection, &profile, &once, &runs, now).await?;
+                    let before = idempotency::first(connection, &profile, once, &runs, now).await?;
                     if let Some(runs) = before {
                         return Ok(FiredOnce::Before(runs));
                     }
@@ -122,16 +129,25 @@ impl Tenant {
                     audit::append(connection, &profile, &entry).await?;
                 }
                 let fired = fire(connection, vec![firing], now).await?;
-                let queued = |fired: &Fired| matches!(fired.started, Started::Queued { .. });
                 let full = fired.iter().find(|fired| match &fired.started {
                     Started::Failed(why) => why.code == ErrorCode::QueueFull,
                     _ => false,
                 });
                 match full {
                     // Rolled back: the sender shall come again.
-                    Some(_) if !fired.iter().any(queued) => Err(Error::QueueFull),
-                    _ => Ok(FiredOnce::Now(fired)),
+                    Some(_) if !fired.iter().any(Fired::is_queued) => return Err(Error::QueueFull),
+                    _ => {}
                 }
+                if let Some(once) = &once
+                    && !fired.iter().all(Fired::is_queued)
+                {
+                    let queued = fired.iter().filter(|fired| fired.is_queued());
+                    let runs: Vec<Id> = queued.map(|fired| fired.run).collect();
+                    let failed = |fired: &Fired| matches!(fired.started, Started::Failed(_));
+                    let became = Some(&runs[..]).filter(|_| !fired.iter().all(failed));
+                    idempotency::correct(connection, &profile, once, became).await?;
+                }
+                Ok(FiredOnce::Now(fired))
             })
         });
         write.await
@@ -143,6 +159,32 @@ struct Change {
     action: Id,
     next_at: Option<Option<Timestamp>>,
     locked: Option<bool>,
+}
+
+impl Tenant {
+    /// Writes down why an action cannot start a run, until it starts one or is edited.
+    pub async fn fault_action(&self, action: Id, fault: ActionFault) -> Result<(), Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                query("UPDATE action SET fault = $1 WHERE id = $2 AND profile_id = $3")
+                    .bind(fault.text())
+                    .bind(action.to_string())
+                    .bind(&*profile)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        });
+        write.await
+    }
+}
+
+impl ActionFault {
+    fn text(&self) -> String {
+        // Strings and a number cannot fail to be written as JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// One row of the table `slot`.
@@ -253,7 +295,7 @@ async fn update(
     let of = |action: Id| fired.iter().filter(move |fired| fired.action == action);
     let mut written = Vec::with_capacity(rows.len());
     for Change { action, next_at, locked } in rows {
-        let queued = of(*action).any(|fired| matches!(fired.started, Started::Queued { .. }));
+        let queued = of(*action).any(Fired::is_queued);
         let fault = of(*action).find_map(|fired| match &fired.started {
             Started::Failed(why) => Some(ActionFault {
                 code: why.code.as_str().to_owned(),
@@ -262,8 +304,7 @@ async fn update(
             }),
             _ => None,
         });
-        // Strings and a number cannot fail to be written as JSON.
-        let fault = fault.map(|fault| serde_json::to_string(&fault).unwrap_or_default());
+        let fault = fault.map(|fault| fault.text());
         written.push((*action, *next_at, *locked, queued.then(|| now.as_millis()), fault));
     }
     for rows in statements(&written) {

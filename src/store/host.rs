@@ -237,6 +237,15 @@ impl Host {
         row.id("profile_id")
     }
 
+    /// The profile of an action.
+    pub async fn action_profile(&self, action: Id) -> Result<Id, Error> {
+        let row = query("SELECT profile_id FROM action WHERE id = $1")
+            .bind(action.to_string())
+            .fetch_one(&self.store.readers)
+            .await?;
+        row.id("profile_id")
+    }
+
     /// The profile of a run.
     pub async fn run_profile(&self, run: Id) -> Result<Id, Error> {
         let row = query("SELECT profile_id FROM run WHERE id = $1")

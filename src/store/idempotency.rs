@@ -71,6 +71,30 @@ pub(super) async fn first(
     row.json("runs").map(Some)
 }
 
+/// Corrects what a request became: fewer runs than were planned, or nothing. What came to nothing
+/// may come again.
+pub(super) async fn correct(
+    connection: &mut Connection,
+    profile: &str,
+    once: &Once,
+    became: Option<&[Id]>,
+) -> Result<(), Error> {
+    let correct = match became {
+        Some(runs) => query(
+            "UPDATE idempotency SET runs = $1 \
+             WHERE profile_id = $2 AND principal = $3 AND operation = $4 AND key = $5",
+        )
+        .bind(ids(runs)),
+        None => query(
+            "DELETE FROM idempotency \
+             WHERE profile_id = $1 AND principal = $2 AND operation = $3 AND key = $4",
+        ),
+    };
+    let correct = correct.bind(profile).bind(&once.principal).bind(&once.operation);
+    correct.bind(&once.key).execute(connection).await?;
+    Ok(())
+}
+
 fn ids(runs: &[Id]) -> String {
     // Ids are strings, and those cannot fail to be written as JSON.
     serde_json::to_string(runs).unwrap_or_default()

@@ -14,10 +14,10 @@ use crate::harness::Api;
 use crate::http::{Raw, exchange, trusted};
 
 /// Watches the database from outside for anything that is written.
-struct Watch(SqliteConnection);
+pub struct Watch(SqliteConnection);
 
 impl Watch {
-    async fn on(api: &Api) -> Self {
+    pub async fn on(api: &Api) -> Self {
         let data = api.place().data();
         let files = std::fs::read_dir(&data).expect("the data directory");
         let mut files = files.map(|entry| entry.expect("an entry").path());
@@ -29,7 +29,7 @@ impl Watch {
     }
 
     /// A number that changes with every commit of anybody else that changes something.
-    async fn version(&mut self) -> i64 {
+    pub async fn version(&mut self) -> i64 {
         let row = sqlx::query("PRAGMA data_version").fetch_one(&mut self.0).await;
         row.expect("a version").get(0)
     }

@@ -10,6 +10,8 @@ mod exec;
 mod forgery;
 mod guests;
 mod harness;
+mod hook_keys;
+mod hooks;
 mod hostile;
 mod http;
 mod keeping;

@@ -86,24 +86,35 @@ impl Served {
     }
 }
 
+/// One request on a connection of its own, with more header lines; answers the body.
+pub fn exchange(
+    url: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> io::Result<Value> {
+    let host = url.strip_prefix("http://").expect("an HTTP address");
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\
+         content-length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let body = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?.1;
+    Ok(serde_json::from_str(body)?)
+}
+
 impl Client {
-    /// One request on a connection of its own. A refusal is an error too.
+    /// One request. A refusal is an error too.
     pub fn ask(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
-        let host = self.url.strip_prefix("http://").expect("an HTTP address");
-        let mut stream = TcpStream::connect(host)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ntoken: {}\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.token,
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let body = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?.1;
-        let envelope: Value = serde_json::from_str(body)?;
+        let headers = format!("token: {}\r\ncontent-type: application/json\r\n", self.token);
+        let envelope = exchange(&self.url, method, path, &headers, &body)?;
         match envelope["status"] == true {
             true => Ok(envelope["result"].clone()),
             false => Err(io::Error::other(format!("{method} {path}: {envelope}"))),
