@@ -43,7 +43,8 @@ impl Runner {
         let sealed = sealed.collect::<Result<Vec<_>, vault::Error>>()?;
         let batch = Batch::new(device, records);
         let (runner, now) = (Arc::clone(self), self.host().now().await?);
-        let decide = move |action: &StoredAction, tags: &Tags| batch.judge(&runner, action, tags, now);
+        let decide =
+            move |action: &StoredAction, tags: &Tags| batch.judge(&runner, action, tags, now);
         let fired = tenant.post_data(device, sealed, now, decide).await?;
         self.fired(&fired);
         Ok(())

@@ -40,7 +40,9 @@ impl Runner {
         let Event { kind, scope, entries, once, entry } = event;
         let runner = Arc::clone(self);
         let plan = move |action: &StoredAction, now: Timestamp| {
-            let occasion = Occasion { action, kind, scope: &scope, entries, chain: (0, None) };
+            let locked = action.action.lock;
+            let chain = (0, None);
+            let occasion = Occasion { action, kind, scope: &scope, entries, locked, chain };
             occasion.firing(&runner, now)
         };
         let fired = tenant.fire_action(action, once, entry, plan).await?;

@@ -46,7 +46,9 @@ pub async fn copy_store(
             }
             let directory = DataDirectory::open(&path).map_err(CopyError::Store)?;
             let directory = directory.ok_or(OpenError::Locked(path))?;
-            let source = Store::open(&directory.database(), &Metrics::new()).await.map_err(CopyError::Store)?;
+            let source = Store::open(&directory.database(), &Metrics::new())
+                .await
+                .map_err(CopyError::Store)?;
             let folder = directory.modules().map_err(CopyError::Store)?;
             let modules = ModuleStore::open(&folder)?;
             let copied = copy(&source, Some(&modules), to, told).await;

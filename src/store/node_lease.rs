@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_the_store_alone_waits_for_no_lease_of_a_process_that_died() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("runner.db")).await.unwrap();
+        let store = Store::open(&folder.path().join("runner.db"), &Metrics::new()).await.unwrap();
         let host = store.host();
         let first = host.hold("work", "a", LONG).await.unwrap().unwrap();
         host.recover(false).await.unwrap();

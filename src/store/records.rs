@@ -1,8 +1,8 @@
 //! The last record of each variable of a device, sealed.
 
-use super::statement::{QueryBuilder, query};
 use super::actions::{self, StoredAction};
 use super::firing::{Fired, Firing, fire};
+use super::statement::{QueryBuilder, query};
 use super::{Connection, Error, Tenant, queue, tags};
 use crate::clock::Timestamp;
 use crate::device::MAX_VARIABLES;

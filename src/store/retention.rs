@@ -187,13 +187,14 @@ async fn expired(connection: &mut Connection, now: Timestamp) -> Result<u64, Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
     use crate::store::Store;
 
     const DAY: Duration = Duration::from_secs(86_400);
 
     /// A store with one profile, and statements performed on it.
     async fn store(folder: &tempfile::TempDir, statements: &'static [&'static str]) -> (Store, Id) {
-        let store = Store::open(&folder.path().join("runner.db")).await.unwrap();
+        let store = Store::open(&folder.path().join("runner.db"), &Metrics::new()).await.unwrap();
         let profile = Id::generate(Timestamp::now());
         store.host().found(profile, "default", Vec::new(), Timestamp::now()).await.unwrap();
         for statement in statements {

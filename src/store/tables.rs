@@ -111,6 +111,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use crate::metrics::Metrics;
     use crate::store::Store;
     use crate::store::statement::query;
 
@@ -161,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn the_list_is_what_the_migrations_make_in_sqlite() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("runner.db")).await.unwrap();
+        let store = Store::open(&folder.path().join("runner.db"), &Metrics::new()).await.unwrap();
         let select = "SELECT m.name AS t, c.name AS c, c.type AS kind, c.pk AS k \
              FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' \
              AND m.name NOT IN ('_sqlx_migrations', 'audit_floor') \
@@ -177,7 +178,7 @@ mod tests {
             eprintln!("skipped: RUNNER_TEST_POSTGRES names no server");
             return;
         };
-        let store = Store::connect(&url).await.unwrap();
+        let store = Store::connect(&url, &Metrics::new()).await.unwrap();
         let select = "SELECT c.table_name::TEXT AS t, c.column_name::TEXT AS c, \
              c.data_type::TEXT AS kind, COALESCE(k.ordinal_position, 0)::BIGINT AS k \
              FROM information_schema.columns c \

@@ -5,6 +5,7 @@
 mod by_hand;
 mod cli;
 mod compilation;
+mod conditions;
 mod docs;
 mod exec;
 mod forgery;
