@@ -8,6 +8,7 @@ mod action;
 mod analysis;
 mod body;
 mod caller;
+mod console;
 mod data;
 mod device_tokens;
 mod devices;
@@ -90,6 +91,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(run::explain))
         .routes(routes!(runs::list))
         .routes(routes!(runs::info, runs::delete))
+        .routes(routes!(console::console))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::rerun))
         .routes(routes!(action::list, action::create))

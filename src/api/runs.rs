@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
+use super::console;
 use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
@@ -80,7 +81,7 @@ pub struct RunView {
     /// The lines, where one run is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
-    console: Option<Vec<Value>>,
+    console: Option<Vec<Box<RawValue>>>,
 }
 
 /// Lists runs, the newest first, without their consoles.
@@ -251,7 +252,7 @@ pub async fn until_ended(caller: &Caller, run: Id, longest: Duration) {
 pub async fn whole(caller: &Caller, id: Id) -> Result<RunView, Refusal> {
     let record = caller.tenant.run(id).await.map_err(not_found)?;
     let mut view = view(caller, record)?;
-    view.console = Some(console(caller, id).await?);
+    view.console = Some(console::so_far(caller, id).await?);
     Ok(view)
 }
 
@@ -261,7 +262,8 @@ pub async fn latest_console(caller: &Caller, analysis: Id) -> Result<Vec<String>
     let latest = Page { page: 1, amount: CONSOLE_RUNS };
     let mut lines = Vec::new();
     for record in caller.tenant.runs(&filter, latest).await? {
-        let mut run: Vec<_> = console(caller, record.run.id).await?.iter().map(line).collect();
+        let console = console::so_far(caller, record.run.id).await?;
+        let mut run = console.iter().map(|text| line(text)).collect::<Result<Vec<_>, _>>()?;
         run.append(&mut lines);
         lines = run;
         if lines.len() >= CONSOLE_LINES {
@@ -271,21 +273,14 @@ pub async fn latest_console(caller: &Caller, analysis: Id) -> Result<Vec<String>
     Ok(lines.split_off(lines.len().saturating_sub(CONSOLE_LINES)))
 }
 
-fn line(line: &Value) -> String {
-    let text = |name: &str| line[name].as_str().unwrap_or_default();
-    format!("[{}] {}", text("time"), text("text"))
-}
-
-async fn console(caller: &Caller, id: Id) -> Result<Vec<Value>, Refusal> {
-    let cipher = caller.runner.vault().run_cipher(caller.tenant.profile(), id)?;
-    let mut lines = Vec::new();
-    for chunk in caller.tenant.console(id).await? {
-        let part = Part::Console { run: id, attempt: chunk.attempt, sequence: chunk.sequence };
-        let text = cipher.open(&part, &chunk.sealed)?;
-        let damaged = |error| store::Error::Damaged(format!("a console chunk: {error}"));
-        lines.extend(serde_json::from_slice::<Vec<Value>>(&text).map_err(damaged)?);
+fn line(line: &RawValue) -> Result<String, Refusal> {
+    #[derive(Deserialize)]
+    struct Line {
+        time: String,
+        text: String,
     }
-    Ok(lines)
+    let Line { time, text } = serde_json::from_str(line.get()).map_err(console::damaged)?;
+    Ok(format!("[{time}] {text}"))
 }
 
 fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
@@ -354,7 +349,7 @@ fn raw(text: String) -> Result<Box<RawValue>, Refusal> {
 }
 
 /// The id of a run, of which a unique prefix is enough.
-async fn resolve(caller: &Caller, text: &str) -> Result<Id, Refusal> {
+pub async fn resolve(caller: &Caller, text: &str) -> Result<Id, Refusal> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -377,7 +372,8 @@ async fn resolve(caller: &Caller, text: &str) -> Result<Id, Refusal> {
     }
 }
 
-async fn readable_run(caller: &Caller, run: &Run) -> Result<(), Refusal> {
+/// Refuses callers that may not read this run.
+pub async fn readable_run(caller: &Caller, run: &Run) -> Result<(), Refusal> {
     match caller.principal {
         Principal::Run { id } if id == run.id => Ok(()),
         Principal::Run { .. } | Principal::Device { .. } => caller.require_lister(),
@@ -396,7 +392,8 @@ async fn readable(caller: &Caller, analysis: Id) -> Result<(), Refusal> {
     caller.require(ResourceType::Analysis, Action::Access, &object)
 }
 
-fn not_found(error: store::Error) -> Refusal {
+/// The refusal for a run that is not there.
+pub fn not_found(error: store::Error) -> Refusal {
     match error {
         store::Error::NotFound => Refusal::new(ErrorCode::NotFound, "Run Not Found"),
         other => other.into(),

@@ -18,8 +18,9 @@ use serde_json::value::RawValue;
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
+use super::events::Events;
 use super::failure::Failure;
-use super::transport::{Received, Server, receive, send_to_socket};
+use super::transport::{Received, Server, receive, send_to_socket, stream_from_socket};
 use crate::fault::ErrorCode;
 
 /// How long an answer may take, but for `exec`. The longest wait the API offers is 50 seconds;
@@ -96,6 +97,11 @@ impl std::io::Write for Length {
 pub struct Answer(Box<RawValue>);
 
 impl Answer {
+    /// An answer that did not come in an envelope: one event of a stream.
+    pub fn from_text(text: String) -> Result<Self, Failure> {
+        RawValue::from_string(text).map(Self).map_err(|error| unknown_form(&error))
+    }
+
     /// The JSON text.
     pub fn get(&self) -> &str {
         self.0.get()
@@ -103,11 +109,7 @@ impl Answer {
 
     /// The result in the form a command needs. Fields it does not know are left alone.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_str(self.get()).map_err(|error| {
-            let message = format!("the answer is not in the form this version knows: {error}");
-            Failure::refused(ErrorCode::InternalError, message)
-                .hint("use a `runner` of the same version as the server")
-        })
+        serde_json::from_str(self.get()).map_err(|error| unknown_form(&error))
     }
 }
 
@@ -261,12 +263,48 @@ impl Client {
         open(received).and(Err(not_ours()))
     }
 
+    /// Asks for a stream of events, and waits until it begins.
+    pub async fn events(&self, path_and_query: &str) -> Result<Events, Failure> {
+        let mut request = self.build(Method::GET, path_and_query, Body::Empty)?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let response = match &self.route {
+            Route::Socket(path) => stream_from_socket(path, request).await?.map(whole),
+            Route::Server(server) => server.stream(request).await?.map(whole),
+            Route::Router(router) => {
+                let Ok(response) = router.clone().oneshot(request.map(whole)).await;
+                response
+            }
+        };
+        if response.status() == StatusCode::OK {
+            return Ok(Events::new(response.into_body()));
+        }
+        let received = receive(response).await.map_err(|error| no_answer(&error))?;
+        Err(open(received).err().unwrap_or_else(|| no_answer(&"it is not a stream of events")))
+    }
+
     async fn send(
         &self,
         method: Method,
         path_and_query: &str,
         body: Body,
     ) -> Result<Received, Failure> {
+        let request = self.build(method, path_and_query, body)?;
+        match &self.route {
+            Route::Socket(path) => send_to_socket(path, request).await,
+            Route::Server(server) => server.send(request).await,
+            Route::Router(router) => {
+                let Ok(response) = router.clone().oneshot(request.map(whole)).await;
+                receive(response).await.map_err(|error| no_answer(&error))
+            }
+        }
+    }
+
+    fn build(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        body: Body,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let (content_type, bytes) = body.into_parts();
         let host = match &self.route {
             Route::Server(server) => server.authority(),
@@ -284,19 +322,27 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header("token", token);
         }
-        let request = request.body(Full::new(bytes)).map_err(Failure::usage)?;
-        match &self.route {
-            Route::Socket(path) => send_to_socket(path, request).await,
-            Route::Server(server) => server.send(request).await,
-            Route::Router(router) => {
-                let request = request.map(axum::body::Body::new);
-                let Ok(response) = router.clone().oneshot(request).await;
-                receive(response).await.map_err(|error| {
-                    Failure::refused(ErrorCode::InternalError, format_args!("no answer: {error}"))
-                })
-            }
-        }
+        request.body(Full::new(bytes)).map_err(Failure::usage)
     }
+}
+
+/// A body of any kind as one of axum's.
+fn whole<B>(body: B) -> axum::body::Body
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    axum::body::Body::new(body)
+}
+
+fn unknown_form(error: &serde_json::Error) -> Failure {
+    let message = format!("the answer is not in the form this version knows: {error}");
+    Failure::refused(ErrorCode::InternalError, message)
+        .hint("use a `runner` of the same version as the server")
+}
+
+fn no_answer(error: &dyn std::fmt::Display) -> Failure {
+    Failure::refused(ErrorCode::InternalError, format_args!("no answer: {error}"))
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::Global;
@@ -19,7 +18,11 @@ use crate::clock::Timestamp;
 use crate::environment::{Origin, Overlay};
 use crate::fault::{ErrorCode, FaultCode};
 use crate::id::Id;
+use crate::run::Live;
 use crate::sandbox::{CompileError, Input, Keep, Sandbox};
+
+/// How many console lines are taken at once.
+const LINES: usize = 64;
 
 /// Compiles the module in a bounded child process, runs it, and prints what it says.
 pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Failure> {
@@ -58,25 +61,28 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
     let environment =
         overlay.settle().map_err(|error| Failure::faulted(FaultCode::EnvironmentLimit, error))?;
     let now = Timestamp::now();
-    let (live, mut lines) = mpsc::unbounded_channel();
+    let live = Live::default();
     let input = Input {
         analysis: Id::generate(now),
         run: Id::generate(now),
         token: Zeroizing::default(),
         environment: Arc::new(environment),
         scope: scope.map_or_else(|| "[]".into(), |scope| scope.get().to_owned()),
-        live: Some(live),
+        live: Some(live.clone()),
         stop: None,
     };
     let printing = tokio::spawn(async move {
-        let mut output = Output::standard(false);
-        while let Some(line) = lines.recv().await {
-            output.note(line.text);
+        let (mut output, mut printed) = (Output::standard(false), 0);
+        while let Some(lines) = live.next(printed, LINES).await {
+            printed += lines.len();
+            lines.iter().for_each(|line| output.note(&line.text));
         }
+        (output, printed)
     });
     let outcome = sandbox.run(&program, input, &limits).await;
-    // It ends with the sending side; every line is out before the result is.
-    let _ = printing.await;
+    let (mut output, printed) = printing.await.map_err(|error| ours(&error))?;
+    // Every line is out before the result is.
+    outcome.console.iter().skip(printed).for_each(|line| output.note(&line.text));
     match outcome.ending {
         Ok(None) => Ok(ExitCode::SUCCESS),
         Ok(Some(result)) => {

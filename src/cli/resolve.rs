@@ -92,11 +92,16 @@ struct Row {
 
 /// The run whose id is `text` or, as the only one, begins with it.
 pub async fn run(client: &Client, text: &str) -> Result<Answer, Failure> {
-    if !(1..=24).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        let message = format!("{text:?} is neither a run's id nor the beginning of one");
-        return Err(Failure::refused(ErrorCode::NotFound, message).hint("runner run list"));
+    client.get(&format!("/runs/{}", prefix(text)?)).await
+}
+
+/// The beginning of a run's id, as it stands in paths.
+pub fn prefix(text: &str) -> Result<String, Failure> {
+    if (1..=24).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
     }
-    client.get(&format!("/runs/{}", text.to_ascii_lowercase())).await
+    let message = format!("{text:?} is neither a run's id nor the beginning of one");
+    Err(Failure::refused(ErrorCode::NotFound, message).hint("runner run list"))
 }
 
 /// The id of that run.

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Session;
 use super::client::{Answer, Client, Query};
+use super::console::{self, Console, Line};
 use super::failure::Failure;
 use super::input::Json;
 use super::output::{Output, duration, moment, size};
@@ -36,7 +37,13 @@ rules, 5 the store, 70 the host. Stopping to wait does not stop the run.")]
     /// Show a run: what it saw, how it ended, what it gave back
     Show(Name),
     /// Print the console of a run
-    Console(Name),
+    #[command(after_help = "\
+Examples:
+  runner run console 01a20c3237
+  runner run console 01a20c3237 --follow
+
+The exit code says whether the console could be read, not how the run ended.")]
+    Console(Console),
     /// Call off a run that waits or runs
     Cancel(Name),
     /// Start a run again that has ended, with the same scope
@@ -54,7 +61,11 @@ It runs the version that is active now, and is a run of its own: the old one sta
 impl RunCommand {
     /// Whether the command waits for a run to end.
     pub fn waits(&self) -> bool {
-        matches!(self, Self::Start(start) if !start.detach)
+        match self {
+            Self::Start(start) => !start.detach,
+            Self::Console(console) => console.follow,
+            _ => false,
+        }
     }
 }
 
@@ -164,17 +175,6 @@ struct Fault {
     message: String,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    #[serde(default)]
-    time: String,
-    #[serde(default)]
-    stream: String,
-    #[serde(default)]
-    level: String,
-    text: String,
-}
-
 impl Run {
     fn is_over(&self) -> bool {
         !matches!(self.state, State::Queued | State::Running)
@@ -184,7 +184,7 @@ impl Run {
     fn print_console(&self, shown: usize, output: &mut Output) -> usize {
         let lines = self.console.as_deref().unwrap_or_default();
         for line in lines.iter().skip(shown) {
-            output.note(line.text.trim_end_matches(['\r', '\n']));
+            output.note(line.text());
         }
         lines.len().max(shown)
     }
@@ -240,7 +240,7 @@ impl RunCommand {
             Self::Start(args) => start(args, session).await,
             Self::List(args) => list(args, session).await,
             Self::Show(args) => show(args, session).await,
-            Self::Console(args) => console(args, session).await,
+            Self::Console(args) => console::console(args, session).await,
             Self::Cancel(args) => cancel(args, session).await,
             Self::Rerun(args) => rerun(args, session).await,
             Self::Delete(args) => {
@@ -390,28 +390,4 @@ async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
             ("peak memory", run.peak_memory_bytes.map(size)),
         ])
     })
-}
-
-async fn console(args: Name, session: &mut Session) -> Result<(), Failure> {
-    #[derive(Deserialize)]
-    struct Raw {
-        console: Option<Answer>,
-    }
-    let answer = resolve::run(&session.client, &args.run).await?;
-    let output = &mut session.output;
-    if output.is_json() {
-        return match answer.parse::<Raw>()?.console {
-            Some(console) => output.json(&console),
-            None => output.json(&[(); 0]),
-        };
-    }
-    let run: Run = answer.parse()?;
-    for line in run.console.iter().flatten() {
-        let text = line.text.trim_end_matches(['\r', '\n']);
-        output.line(format_args!("{} {:<7} {:<5} {text}", line.time, line.stream, line.level))?;
-    }
-    if run.console_truncated {
-        output.note("(the console reached its limit and was cut)");
-    }
-    Ok(())
 }

@@ -141,15 +141,40 @@ async fn exec_lays_flags_over_the_file_and_sends_module_scope_and_time() {
 #[tokio::test]
 async fn a_hostile_console_cannot_drive_the_terminal() {
     let done = run("succeeded", lines(&["\u{1b}]0;owned\u{7}"]));
-    let fake = Fake::new().answer("POST", &format!("/analysis/{ID}/exec"), done.clone()).answer(
+    let lines = done["console"].clone();
+    let fake = Fake::new().answer("POST", &format!("/analysis/{ID}/exec"), done).answer(
         "GET",
-        "/runs/00ff",
-        done,
+        "/runs/00ff/console",
+        lines,
     );
     let ended = fake.command(&["exec", "--analysis", ID]).await;
     assert_eq!(ended.stderr, "\\u{1b}]0;owned\\u{7}\n");
     let ended = fake.command(&["run", "console", "00ff"]).await;
     assert_eq!(ended.stdout, "2026-01-31T08:00:00.007Z stdout  info  \\u{1b}]0;owned\\u{7}\n");
+}
+
+#[tokio::test]
+async fn following_prints_each_line_and_ends_well_however_the_run_ended() {
+    let line = &lines(&["one"])["console"][0];
+    let at = format!("/runs/{RUN}/console");
+    let follow = ["run", "console", RUN, "--follow"];
+    let stream = format!("id: 1\ndata: {line}\n\nevent: end\ndata: {{\"state\":\"failed\"}}\n\n");
+    let fake = Fake::new().put("GET", &at, 200, stream);
+    let ended = fake.command(&follow).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert_eq!(ended.stdout, "2026-01-31T08:00:00.007Z stdout  info  one\n");
+    assert_eq!(fake.requests()[0].query, [("follow".into(), "true".into())]);
+    let ended = fake.command(&[&follow[..], &["--json"]].concat()).await;
+    assert_eq!(ended.stdout, format!("{line}\n"));
+
+    let refused = json!({"status": false, "message": "gone", "code": "not_found"});
+    let stream = format!("event: failure\ndata: {refused}\n\n");
+    let ended = Fake::new().put("GET", &at, 200, stream).command(&follow).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (3, "error: gone\n"));
+    let ended = Fake::new().put("GET", &at, 200, ": \n\n").command(&follow).await;
+    assert_eq!(ended.code, 6, "{ended:?}");
+    let ended = Fake::new().command(&follow).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (3, "error: not scripted\n"));
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     tracing::info!("stopping: no new requests; running guests get {} s", drain.as_secs());
     drop(stop);
     worker.stop(drain).await;
+    // Whoever follows a run that waits would keep its connection for ever.
+    runner.watch().close();
     for server in servers {
         // A server task that failed has nothing left to close.
         let _ = tokio::time::timeout(drain, server).await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
@@ -77,8 +77,17 @@ impl Server {
         }
     }
 
-    /// Sends one request on a connection of its own.
+    /// Sends one request on a connection of its own, and waits for the whole answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Received, Failure> {
+        let response = self.stream(request).await?;
+        receive(response).await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Sends one request on a connection of its own, and waits until its answer begins.
+    pub async fn stream(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Failure> {
         let connect = async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;
@@ -90,11 +99,11 @@ impl Server {
             .await
             .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let stream = stream.map_err(|error| self.unreachable(&error))?;
-        let received = match stream {
+        let response = match stream {
             Stream::Plain(stream) => exchange(stream, request).await,
             Stream::Tls(stream) => exchange(stream, request).await,
         };
-        received.map_err(|error| self.unreachable(&error))
+        response.map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> Failure {
@@ -117,19 +126,30 @@ pub struct Received {
     pub body: Bytes,
 }
 
-/// Sends one request to the server that holds the data directory with this socket.
+/// Sends one request to the server that holds the data directory with this socket, and waits for
+/// the whole answer.
 pub async fn send_to_socket(
     path: &Path,
     request: Request<Full<Bytes>>,
 ) -> Result<Received, Failure> {
-    let unreachable = |error: &dyn std::error::Error| {
-        let message = format!("no answer from {}: {}", path.display(), causes(error));
-        Failure::refused(ErrorCode::Unreachable, message).hint(
-            "the command again; the `runner serve` of this data directory may have just stopped",
-        )
-    };
-    let stream = UnixStream::connect(path).await.map_err(|error| unreachable(&error))?;
-    exchange(stream, request).await.map_err(|error| unreachable(&error))
+    let response = stream_from_socket(path, request).await?;
+    receive(response).await.map_err(|error| socket_unreachable(path, &error))
+}
+
+/// As [`send_to_socket`], but waits only until the answer begins.
+pub async fn stream_from_socket(
+    path: &Path,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, Failure> {
+    let stream = UnixStream::connect(path).await;
+    let stream = stream.map_err(|error| socket_unreachable(path, &error))?;
+    exchange(stream, request).await.map_err(|error| socket_unreachable(path, &error))
+}
+
+fn socket_unreachable(path: &Path, error: &dyn std::error::Error) -> Failure {
+    let message = format!("no answer from {}: {}", path.display(), causes(error));
+    Failure::refused(ErrorCode::Unreachable, message)
+        .hint("the command again; the `runner serve` of this data directory may have just stopped")
 }
 
 /// Collects a body into one piece.
@@ -141,14 +161,17 @@ where
     Ok(Received { status: parts.status, body: body.collect().await?.to_bytes() })
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Received, hyper::Error>
+async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, hyper::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // It ends by itself once the sender and the body are gone; its error reaches them too.
     tokio::spawn(connection);
-    receive(sender.send_request(request).await?).await
+    sender.send_request(request).await
 }
 
 fn connector() -> Result<TlsConnector, Failure> {

@@ -34,7 +34,7 @@ use crate::environment::{Environment, Origin, Overlay};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::metrics::Metrics;
-use crate::run::{Line, State, TriggerEntries};
+use crate::run::{Live, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
@@ -105,8 +105,8 @@ pub struct Job {
     pub limits: Limits,
     /// The module.
     pub module: Module,
-    /// Where console lines are sent as they come, beside the outcome.
-    pub live: Option<tokio::sync::mpsc::UnboundedSender<Line>>,
+    /// Where the console can be read while it grows.
+    pub live: Option<Live>,
     /// Told once when the guest shall stop, if anybody may say so.
     pub stop: Option<Arc<tokio::sync::Notify>>,
 }
@@ -173,6 +173,8 @@ impl Runner {
         hold: &Hold,
     ) -> Option<Finished> {
         let _running = self.metrics.running();
+        let on_air = self.watch.begin(job.run, job.attempt);
+        job.live = Some(on_air.live.clone());
         job.stop = Some(Arc::clone(&hold.stop));
         let cipher = self.vault.run_cipher(job.profile, job.run);
         let scope = match &cipher {

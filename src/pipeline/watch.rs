@@ -1,12 +1,16 @@
-//! Telling who waits that a run has ended.
+//! Telling who waits that a run has ended, and showing the console of one that runs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::id::Id;
+use crate::run::Live;
 
 /// Who waits for which run, in this process.
 #[derive(Clone, Default)]
@@ -14,6 +18,17 @@ pub struct Watch {
     /// Whether runs may end in other processes, which do not tell.
     looks: bool,
     waiting: Arc<Mutex<HashMap<Id, Arc<Notify>>>>,
+    on_air: Arc<Mutex<HashMap<Id, (u32, Live)>>>,
+    closed: Arc<AtomicBool>,
+}
+
+/// An attempt that runs in this process, until this is dropped.
+pub(super) struct OnAir {
+    watch: Watch,
+    run: Id,
+    attempt: u32,
+    /// Its console.
+    pub(super) live: Live,
 }
 
 /// One wait for one run. It must be made before the run's state is read, so that no end is missed.
@@ -46,9 +61,58 @@ impl Watch {
             notify.notify_waiters();
         }
     }
+
+    /// Puts an attempt on air, and wakes everyone who waits for its run.
+    pub(super) fn begin(&self, run: Id, attempt: u32) -> OnAir {
+        let live = Live::default();
+        self.on_air().insert(run, (attempt, live.clone()));
+        self.ended(run);
+        OnAir { watch: self.clone(), run, attempt, live }
+    }
+
+    /// The number of the run's attempt that runs in this process, with its console.
+    pub fn live(&self, run: Id) -> Option<(u32, Live)> {
+        self.on_air().get(&run).cloned()
+    }
+
+    /// Lets everyone go who follows a run: the process is about to stop.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.values().for_each(|notify| notify.notify_waiters());
+    }
+
+    /// Whether the process is about to stop.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn on_air(&self) -> MutexGuard<'_, HashMap<Id, (u32, Live)>> {
+        self.on_air.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OnAir {
+    fn drop(&mut self) {
+        let mut on_air = self.watch.on_air();
+        // Another attempt may have begun meanwhile.
+        if on_air.get(&self.run).is_some_and(|(attempt, _)| *attempt == self.attempt) {
+            on_air.remove(&self.run);
+        }
+        drop(on_air);
+        // A guest that was stopped from outside did not finish its console.
+        self.live.finish();
+    }
 }
 
 impl Waiting {
+    /// Waits for the run to begin or to end from now on, not only from when it is first polled.
+    pub fn change(&self) -> Pin<Box<Notified<'_>>> {
+        let mut change = Box::pin(self.notify.notified());
+        change.as_mut().enable();
+        change
+    }
+
     /// Returns when the run has ended since the `check` before, or at once when `check` says so.
     pub async fn until<F: Future<Output = bool>>(&self, mut check: impl FnMut() -> F) {
         loop {
@@ -79,8 +143,6 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
 
     #[tokio::test]
@@ -97,5 +159,21 @@ mod tests {
         watch.ended(run);
         task.await.unwrap();
         assert!(watch.waiting.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_runs_is_on_air_until_it_is_dropped() {
+        let watch = Watch::default();
+        let run = Id::from_bytes([1; 12]);
+        let waiting = watch.wait_for(run);
+        let change = waiting.change();
+        assert!(watch.live(run).is_none());
+        let on_air = watch.begin(run, 3);
+        change.await;
+        let (attempt, live) = watch.live(run).unwrap();
+        assert_eq!((attempt, live.read(0, 1)), (3, Some(Vec::new())));
+        drop(on_air);
+        assert!(watch.live(run).is_none());
+        assert_eq!(live.read(0, 1), None, "who reads it is let go");
     }
 }

@@ -5,11 +5,13 @@
 
 mod attempt;
 pub mod console;
+mod live;
 mod request;
 mod state;
 
 pub use attempt::{Attempt, EntryOrigin, EnvironmentEntry};
 pub use console::Line;
+pub use live::Live;
 pub use request::RunRequest;
 pub use state::State;
 

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc::UnboundedSender;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::environment::redactor::{Masker, Redactor};
+use crate::run::Live;
 use crate::run::console::{Level, Line, Stream};
 
 /// What each line counts at least towards the limit, so that empty lines do not come for free.
@@ -31,11 +31,10 @@ struct Collector {
     stdout: Option<Channel>,
     stderr: Option<Channel>,
     held: Option<Held>,
-    lines: Vec<Line>,
+    lines: Live,
     limit: u64,
     left: usize,
     truncated: bool,
-    live: Option<UnboundedSender<Line>>,
 }
 
 /// One byte stream. What the masker let go, up to the last line end.
@@ -52,17 +51,16 @@ struct Held {
 }
 
 impl Console {
-    pub(super) fn new(redactor: Redactor, limit: u64, live: Option<UnboundedSender<Line>>) -> Self {
+    pub(super) fn new(redactor: Redactor, limit: u64, live: Option<Live>) -> Self {
         Self(Arc::new(Mutex::new(Collector {
             redactor,
             stdout: None,
             stderr: None,
             held: None,
-            lines: Vec::new(),
+            lines: live.unwrap_or_default(),
             limit,
             left: usize::try_from(limit).unwrap_or(usize::MAX),
             truncated: false,
-            live,
         })))
     }
 
@@ -202,14 +200,7 @@ impl Collector {
     }
 
     fn push(&mut self, stream: Stream, level: Level, text: String) {
-        let line = Line { at: Timestamp::now(), stream, level, text };
-        if let Some(live) = &self.live
-            && live.send(line.clone()).is_err()
-        {
-            // Nobody listens any more.
-            self.live = None;
-        }
-        self.lines.push(line);
+        self.lines.push(Line { at: Timestamp::now(), stream, level, text });
     }
 
     fn finish(&mut self) -> Printed {
@@ -225,7 +216,7 @@ impl Collector {
                 self.print(stream, level_of(stream), &channel.masked);
             }
         }
-        Printed { lines: std::mem::take(&mut self.lines), truncated: self.truncated }
+        Printed { lines: self.lines.finish(), truncated: self.truncated }
     }
 }
 
@@ -342,15 +333,15 @@ mod tests {
         assert_eq!(printed.lines.len(), 64 + 1);
     }
 
-    #[tokio::test]
-    async fn lines_are_passed_on_as_they_come() {
-        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    #[test]
+    fn lines_can_be_read_as_they_come() {
+        let live = Live::default();
         let environment = Arc::new(Overlay::with_capacity(0, 0).settle().unwrap());
-        let console = Console::new(Redactor::new(environment), 100, Some(sender));
+        let console = Console::new(Redactor::new(environment), 100, Some(live.clone()));
         console.log(Level::Info, "now");
-        assert_eq!(receiver.recv().await.unwrap().text, "now");
-        drop(receiver);
+        assert_eq!(live.read(0, 9).unwrap()[0].text, "now");
         console.log(Level::Info, "later");
         assert_eq!(texts(&console), ["now", "later"]);
+        assert_eq!(live.read(0, 9), None);
     }
 }

@@ -24,14 +24,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::analysis::{Digest, Form, Limits};
 use crate::environment::{Environment, Redactor};
 use crate::id::Id;
-use crate::run::console::Line;
+use crate::run::Live;
 use artefact::Artefacts;
 use command::CommandInput;
 use console::Console;
@@ -160,8 +159,8 @@ pub struct Input {
     pub environment: Arc<Environment>,
     /// The trigger's JSON text.
     pub scope: String,
-    /// Who wants each console line as soon as it is complete.
-    pub live: Option<UnboundedSender<Line>>,
+    /// Where the console can be read while it grows; what is left of it goes to the outcome.
+    pub live: Option<Live>,
     /// Told once when the guest shall stop, if anybody may say so.
     pub stop: Option<Arc<Notify>>,
 }

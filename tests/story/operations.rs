@@ -2,15 +2,18 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::harness::{Api, Place, text, wat};
-use crate::http::exchange;
 use crate::http::world::{endless, noop};
+use crate::http::{exchange, trusted};
 
 #[tokio::test]
 async fn health_needs_no_token_and_says_when_the_store_is_gone() {
@@ -103,6 +106,122 @@ async fn the_depth_of_the_queue_is_read_from_the_store() {
         assert!(Instant::now() < deadline, "{found:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A command that prints two lines and then runs until its wall time is over.
+fn chatty() -> Vec<u8> {
+    wat(r#"(module
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\08\00\00\00")
+        (data (i32.const 16) "one\ntwo\n")
+        (func (export "_start")
+            (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+            (loop (br 0))))"#)
+}
+
+/// The console of a run as it is followed from behind line `seen` on.
+async fn follow(api: &Api, run: &str, seen: usize) -> Body {
+    let path = format!("/runs/{run}/console");
+    let mut request = trusted(Method::GET, &path, Body::empty());
+    let headers = request.headers_mut();
+    headers.insert("accept", "text/event-stream".parse().expect("a header"));
+    headers.insert("last-event-id", seen.into());
+    let router = runner::api::router(Arc::clone(&api.runner));
+    let response = router.oneshot(request).await.expect("the router answers");
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    response.into_body()
+}
+
+/// The next piece of a stream, as text.
+async fn piece(body: &mut Body) -> String {
+    let frame = tokio::time::timeout(Duration::from_secs(20), body.frame()).await;
+    let frame = frame.expect("an event in time").expect("a further event").expect("a whole one");
+    String::from_utf8(frame.into_data().expect("data").to_vec()).expect("text")
+}
+
+#[tokio::test]
+async fn a_console_is_followed_while_the_run_goes_on_and_resumed_behind_a_line() {
+    let api = Api::open().await;
+    let id = api.analysis("chatty", &chatty()).await;
+    api.put(&format!("/analysis/{id}"), json!({"limits": {"wall_time_ms": 2_000}})).await.ok();
+    let run = text(&api.post(&format!("/analysis/{id}/run"), json!({})).await.ok()["run"]);
+    let mut body = follow(&api, &run, 0).await;
+    for (number, said) in [(1, "one"), (2, "two")] {
+        let event = piece(&mut body).await;
+        assert!(event.starts_with(&format!("id: {number}\ndata: {{")), "{event}");
+        assert!(event.contains(&format!("\"text\":\"{said}\"")), "{event}");
+    }
+    let path = format!("/runs/{run}");
+    let now = api.get(&path).await.ok();
+    assert_eq!(now["state"], "running", "the lines came before the end");
+    let lines = api.get(&format!("{path}/console")).await.ok();
+    assert_eq!(lines[1]["text"], "two", "{lines}");
+    assert_eq!(now["console"], lines);
+    assert_eq!(piece(&mut body).await, "event: end\ndata: {\"state\":\"failed\"}\n\n");
+    assert!(body.frame().await.is_none(), "nothing comes after the end");
+
+    // The same lines, from the store.
+    assert_eq!(api.get(&format!("{path}/console")).await.ok(), lines);
+    let mut body = follow(&api, &run, 1).await;
+    let event = piece(&mut body).await;
+    assert_eq!(event, format!("id: 2\ndata: {}\n\n", ordered(&lines[1])), "{event}");
+    assert!(piece(&mut body).await.starts_with("event: end\n"));
+
+    let (code, message) = api.get(&format!("{path}/console?follow=maybe")).await.refused(400);
+    assert_eq!(code, "invalid_request");
+    assert!(message.contains("true or false"), "{message}");
+    let anyone = Request::get(format!("{path}/console?follow=true")).body(Body::empty()).unwrap();
+    assert_eq!(exchange(&api, anyone).await.status, 401);
+}
+
+/// A line with its fields in the order in which they are answered.
+fn ordered(line: &Value) -> String {
+    let fields =
+        ["time", "stream", "level", "text"].map(|name| format!("\"{name}\":{}", line[name]));
+    format!("{{{}}}", fields.join(","))
+}
+
+#[tokio::test]
+async fn followers_of_a_run_that_waits_are_let_go_when_the_server_stops() {
+    let api = Api::open().await;
+    let id = api.analysis("endless", &endless()).await;
+    api.put(&format!("/analysis/{id}"), json!({"limits": {"wall_time_ms": 3_000}})).await.ok();
+    let mut runs = Vec::new();
+    for _ in 0..9 {
+        let run = api.post(&format!("/analysis/{id}/run"), json!({})).await.ok();
+        runs.push(text(&run["run"]));
+    }
+    let mut body = follow(&api, runs.last().expect("a run"), 0).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    api.runner.watch().close();
+    let last = tokio::time::timeout(Duration::from_secs(1), body.frame()).await;
+    assert!(last.expect("it ends at once").is_none(), "it ends without an event");
+}
+
+#[test]
+fn the_command_follows_a_console_and_prints_it_as_data() {
+    let place = Place::new();
+    let module = place.file("chatty.wasm", chatty());
+    let module = module.to_str().expect("a path");
+    let limit = ["--limit", "wall_time_ms=1500"];
+    place.run(["analysis", "create", "chatty", "--module", module]).ok();
+    place.run([&["analysis", "edit", "chatty"][..], &limit].concat()).ok();
+    let server = place.serve();
+    let run = place.run(["run", "start", "chatty", "--detach"]).ok();
+    let followed = place.run(["run", "console", run.trim(), "--follow"]).ok();
+    let texts = |printed: &str| -> Vec<String> {
+        printed.lines().map(|line| line.rsplit(' ').next().unwrap_or_default().into()).collect()
+    };
+    assert_eq!(texts(&followed), ["one", "two"]);
+    assert_eq!(place.run(["run", "console", run.trim()]).ok(), followed);
+    let objects = place.run(["run", "console", run.trim(), "--follow", "--json"]).ok();
+    let second: Value = serde_json::from_str(objects.lines().nth(1).expect("two lines")).unwrap();
+    assert_eq!(second["text"], "two");
+    server.stop();
+    // Without a server the command opens the data directory itself.
+    assert_eq!(place.run(["run", "console", run.trim(), "--follow"]).ok(), followed);
 }
 
 #[test]

@@ -209,7 +209,9 @@ async fn absurd_query_strings_are_understood_or_refused() {
         &open,
     ] {
         for (method, template) in operations() {
-            if method != Method::GET || template.ends_with("/token") {
+            // Its own form, and it takes no query.
+            let other = template == "/metrics";
+            if method != Method::GET || template.ends_with("/token") || other {
                 continue;
             }
             let path = world.fill(&template);

@@ -223,7 +223,8 @@ async fn a_run_token_reads_its_run_and_nothing_else() {
     for (method, template) in operations() {
         let readable = ["/status", "/health", "/info"].contains(&template.as_str());
         let link = template.ends_with("/module");
-        if readable || link || (method == Method::GET && template == "/runs/{id}") {
+        let own = method == Method::GET && template.starts_with("/runs/{id}");
+        if readable || link || own {
             continue;
         }
         let path = world.fill(&template);

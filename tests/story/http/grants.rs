@@ -45,6 +45,7 @@ const DECIDED: &[(Method, &str, &str, &str)] = &[
     (Method::POST, "/analysis/{id}/activate", "upload", "analysis"),
     (Method::GET, "/analysis/{id}/download", "download", "analysis"),
     (Method::GET, "/runs/{id}", "access", "analysis"),
+    (Method::GET, "/runs/{id}/console", "access", "analysis"),
     (Method::POST, "/runs/{id}/cancel", "run", "analysis"),
     (Method::POST, "/runs/{id}/rerun", "run", "analysis"),
     (Method::DELETE, "/analysis/{id}", "delete", "analysis"),
