@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::harness::{Api, Place, text, wat};
+use crate::harness::{Api, Place, repository, text, wat};
 use crate::http::world::{endless, noop};
 use crate::http::{exchange, trusted};
 
@@ -81,6 +81,12 @@ async fn metrics_count_what_runs_and_what_is_asked_and_are_for_administrators() 
     let writes = runner("store_group_writes_sum");
     assert!(writes >= runner("store_group_writes_count") && writes >= 10.0, "{metrics}");
     assert!(!metrics.contains(&id), "an id is a label: {metrics}");
+    let page = repository().join("docs/operations.md");
+    let page = std::fs::read_to_string(page).expect("docs/operations.md");
+    for described in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = described.split(' ').next().unwrap_or_default();
+        assert!(page.contains(&format!("`{name}")), "docs/operations.md lacks {name}");
+    }
 
     let anyone = Request::get("/metrics").body(Body::empty()).expect("a request");
     assert_eq!(exchange(&api, anyone).await.status, 401);
