@@ -150,9 +150,9 @@ impl Metrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    /// A slot got its outcome.
-    pub fn slot(&self, outcome: &'static str) {
-        self.slots.get_or_create(&Outcome { outcome }).inc();
+    /// So many slots got this outcome.
+    pub fn slots(&self, outcome: &'static str, slots: u64) {
+        self.slots.get_or_create(&Outcome { outcome }).inc_by(slots);
     }
 
     /// Runs of workers that are gone were taken back.
@@ -212,7 +212,7 @@ mod tests {
         metrics.acknowledged(CauseKind::Api);
         metrics.claimed(Duration::from_millis(3));
         metrics.finished("failed", Duration::from_secs(2));
-        metrics.slot("missed");
+        metrics.slots("missed", 1);
         metrics.leases_lost(3);
         metrics.group(5);
         metrics.answered("/runs/{id}".into(), 404);

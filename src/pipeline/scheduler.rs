@@ -173,9 +173,13 @@ impl Runner {
 
     /// Stops what an action cancelled, and wakes the worker for what it started.
     pub(super) fn fired(&self, fired: &[Fired]) {
-        for Fired { action, run, started } in fired {
+        for Fired { action, run, cause, slot, started } in fired {
+            if let Some(outcome) = slot {
+                self.metrics.slots(outcome.as_str(), 1);
+            }
             match started {
                 Started::Queued { cancelled } => {
+                    self.metrics.acknowledged(*cause);
                     cancelled.iter().for_each(|run| self.held.stop(*run, Stop::Cancelled));
                     tracing::debug!(%action, %run, "an action started a run");
                 }
@@ -264,7 +268,8 @@ async fn round(runner: &Arc<Runner>) -> Result<(), Error> {
     if until_due.is_zero() {
         let planning = Arc::clone(runner);
         let plan = move |action: &StoredAction, now| planning.plan(action, now);
-        let (fired, _) = host.fire_due(plan).await?;
+        let (fired, missed) = host.fire_due(plan).await?;
+        runner.metrics.slots(SlotOutcome::Missed.as_str(), missed);
         runner.fired(&fired);
         return Ok(());
     }

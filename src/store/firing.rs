@@ -9,6 +9,7 @@ use super::statement::{QueryBuilder, query};
 use super::{Connection, Error, Host, Once, Tenant, audit, idempotency};
 use crate::action::{MissedRange, SlotOutcome};
 use crate::audit::Entry;
+use crate::cause::CauseKind;
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
@@ -35,12 +36,26 @@ pub struct Firing {
     pub locked: Option<bool>,
 }
 
+impl Firing {
+    /// How many instants are missed, each counted for every analysis.
+    fn missed(&self) -> u64 {
+        let of = |(range, analyses): &(MissedRange, Vec<Id>)| {
+            range.instants.saturating_mul(u64::try_from(analyses.len()).unwrap_or(u64::MAX))
+        };
+        self.missed.as_ref().map_or(0, of)
+    }
+}
+
 /// What became of one start.
 pub struct Fired {
     /// The action.
     pub action: Id,
     /// The run, where it is queued.
     pub run: Id,
+    /// What set it off.
+    pub cause: CauseKind,
+    /// The outcome of its slot, where a clock started it.
+    pub slot: Option<SlotOutcome>,
     /// What became of it.
     pub started: Started,
 }
@@ -65,8 +80,8 @@ pub struct ActionFault {
 
 impl Host {
     /// Fires the schedules and intervals that are due. `plan` is asked inside the transaction and
-    /// must not block. Answers what became of the starts, and whether there may be more.
-    pub async fn fire_due<F>(&self, mut plan: F) -> Result<(Vec<Fired>, bool), Error>
+    /// must not block. Answers what became of the starts, and how many instants were missed.
+    pub async fn fire_due<F>(&self, mut plan: F) -> Result<(Vec<Fired>, u64), Error>
     where
         F: FnMut(&StoredAction, Timestamp) -> Firing + Send + 'static,
     {
@@ -74,9 +89,9 @@ impl Host {
             Box::pin(async move {
                 let now = connection.now().await?;
                 let due = actions::due(connection, now, BATCH).await?;
-                let more = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
-                let firings = due.iter().map(|action| plan(action, now)).collect();
-                Ok((fire(connection, firings, now).await?, more))
+                let firings: Vec<_> = due.iter().map(|action| plan(action, now)).collect();
+                let missed = firings.iter().map(Firing::missed).sum();
+                Ok((fire(connection, firings, now).await?, missed))
             })
         });
         write.await
@@ -228,15 +243,17 @@ pub(super) async fn fire(
         }
         rows.push(Change { action, next_at: firing.next_at, locked: firing.locked });
         for (start, slot) in firing.starts {
-            planned.push((action, profile, revision, start.analysis, start.run, slot));
+            let kind = start.cause.kind;
+            planned.push((action, profile, revision, start.analysis, start.run, kind, slot));
             starts.push(start);
         }
     }
     let started = starts::start(connection, starts, now).await?;
     let mut fired = Vec::with_capacity(started.len());
-    for ((action, profile, revision, analysis, run, slot), started) in
+    for ((action, profile, revision, analysis, run, cause, slot), started) in
         planned.into_iter().zip(started)
     {
+        let mut recorded = None;
         if let Some((instant, outcome)) = slot {
             let (outcome, run, reason) = match &started {
                 Started::Queued { .. } => (outcome, Some(run), None),
@@ -245,6 +262,7 @@ pub(super) async fn fire(
                 }
                 Started::Failed(why) => (SlotOutcome::Failed, None, Some(why.message.clone())),
             };
+            recorded = Some(outcome);
             slots.push(Slot {
                 action,
                 analysis,
@@ -258,7 +276,7 @@ pub(super) async fn fire(
                 reason,
             });
         }
-        fired.push(Fired { action, run, started });
+        fired.push(Fired { action, run, cause, slot: recorded, started });
     }
     record(connection, &slots, now).await?;
     update(connection, &rows, &fired, now).await?;

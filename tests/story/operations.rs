@@ -93,6 +93,32 @@ async fn metrics_count_what_runs_and_what_is_asked_and_are_for_administrators() 
 }
 
 #[tokio::test]
+async fn slots_and_the_runs_they_start_are_counted() {
+    let api = Api::open().await;
+    let analysis = api.analysis("often", &noop()).await;
+    let action = json!({
+        "name": "often",
+        "type": "interval",
+        "trigger": [{"interval": "1 second"}],
+        "action": {"type": "script", "script": [analysis]},
+    });
+    api.post("/action", action).await.ok();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let metrics = scrape(&api).await;
+        let ran = value(&metrics, "runner_slots_total{outcome=\"ran\"}");
+        if ran >= 1.0 {
+            let started = value(&metrics, "runner_runs_acknowledged_total{cause=\"interval\"}");
+            // One may fire between the two.
+            assert!((ran - started).abs() <= 1.0 && started >= 1.0, "{metrics}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn the_depth_of_the_queue_is_read_from_the_store() {
     let api = Api::open().await;
     let id = api.analysis("endless", &endless()).await;
