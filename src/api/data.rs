@@ -160,8 +160,9 @@ async fn take(caller: &Caller, device: &Device, Posted(drafts): Posted) -> Answe
         let message = "the device is switched off; switch it on to send data";
         return Err(Refusal::new(ErrorCode::InactiveDevice, message));
     }
-    let records = records(drafts, device.id, Timestamp::now())?;
-    caller.runner.post_data(&caller.tenant, device.id, &records).await?;
+    let now = Timestamp::now();
+    let records = records(drafts, device.id, now)?;
+    caller.runner.post_data(&caller.tenant, device.id, &records, now).await?;
     Ok(Success::ok(format!("{} Data Added", records.len())))
 }
 

@@ -26,7 +26,8 @@ use crate::vault::{Token, TokenKind};
 #[serde(deny_unknown_fields)]
 pub struct DeviceTokenRequest {
     /// The device's id.
-    device: String,
+    #[schema(value_type = String)]
+    device: Id,
     /// 1 to 100 characters, unique for the device.
     name: String,
     /// `full`, `read` or `write`.
@@ -71,12 +72,12 @@ impl From<DeviceToken> for DeviceTokenView {
     }
 }
 
-/// Lists the tokens of a device, none of them whole.
+/// Lists the tokens of a device, the newest first, none of them whole.
 #[utoipa::path(get, path = "/device/token/{id}", tag = "devices", params(("id" = String, Path)),
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<Vec<Row>> {
     let device = find(&caller, &id, Action::TokenAccess).await?;
-    query.check_order("name,asc")?;
+    query.check_order("created_at,desc")?;
     query.check_unfiltered()?;
     let tokens = caller.tenant.device_tokens(device.id, query.page()?).await?;
     let rows = tokens.into_iter().map(DeviceTokenView::from);
@@ -91,7 +92,7 @@ pub async fn create(
     caller: Caller,
     Body(new): Body<DeviceTokenRequest>,
 ) -> Answer<DeviceTokenMade> {
-    let device = find(&caller, &new.device, Action::TokenAccess).await?.id;
+    let device = find(&caller, &new.device.to_string(), Action::TokenAccess).await?.id;
     check_name(&new.name)?;
     let expires_at = expires_at(new.expire_time.as_deref())?;
     let name = new.name.clone();
@@ -120,12 +121,15 @@ pub async fn create(
     responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
 pub async fn delete(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<&'static str> {
     caller.require_lister()?;
-    let unknown = |error| match error {
-        store::Error::NotFound => Refusal::new(
-            ErrorCode::NotFound,
+    let missing = match query.get("device") {
+        Some(_) => "the device has no token of this name",
+        None => {
             "there is no such token of a device; name it by its text, or by its name with \
-             ?device=ID",
-        ),
+             ?device=ID"
+        }
+    };
+    let unknown = |error| match error {
+        store::Error::NotFound => Refusal::new(ErrorCode::NotFound, missing),
         other => other.into(),
     };
     let (device, name) = match query.get("device") {

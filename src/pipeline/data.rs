@@ -28,11 +28,14 @@ pub enum DataError {
 impl Runner {
     /// Takes one post of an active device, in one write. What is to be kept of it, and the runs that
     /// it starts, are durable when this returns.
+    /// Takes one post of an active device that came at `at`, in one write. What is to be kept of
+    /// it is durable when this returns.
     pub async fn post_data(
         self: &Arc<Self>,
         tenant: &Tenant,
         device: Id,
         records: &[Record],
+        at: Timestamp,
     ) -> Result<(), DataError> {
         let cipher = self.vault.record_cipher(tenant.profile(), device)?;
         let seal = |record: &Record| {
@@ -48,6 +51,7 @@ impl Runner {
         let fired = tenant.post_data(device, sealed, now, decide).await?;
         self.fired(&fired);
         Ok(())
+        Ok(tenant.post_data(device, sealed, at).await?)
     }
 
     /// The last record of each of these variables of a device, or of every variable where none is

@@ -89,12 +89,12 @@ impl Tenant {
         write.await
     }
 
-    /// The tokens of a device in the order of their names.
+    /// The tokens of a device, the newest first.
     pub async fn device_tokens(&self, device: Id, page: Page) -> Result<Vec<DeviceToken>, Error> {
         let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         query.push(" AND device_id = ").push_bind(device.to_string());
-        page.push(&mut query, "name");
+        page.push(&mut query, "created_at DESC, name");
         let rows = query.build().fetch_all(&self.store.readers).await?;
         rows.iter().map(read).collect()
     }

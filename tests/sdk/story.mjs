@@ -27,7 +27,7 @@ globalThis.fetch = async (...request) => {
 };
 
 // Node finds no names in this CommonJS package, only its default.
-const { Resources } = (await import("@tago-io/sdk")).default;
+const { Device, Resources } = (await import("@tago-io/sdk")).default;
 const nowhere = "0123456789abcdef01234567";
 const region = { api: url, sse: `${url}/events` };
 const admin = new Resources({ token, region });
@@ -283,6 +283,65 @@ assert.match(rotated.analysis_token, /^a-/);
 await refused(itself.secrets.list(), /^Invalid token/);
 itself = new Resources({ token: rotated.analysis_token, region });
 assert.equal((await itself.secrets.list()).length, 1);
+
+// ---- A device: it sends its data, and the last of each variable is read again.
+const boiler = await admin.devices.create({
+  name: "boiler",
+  network: nowhere,
+  connector: nowhere,
+  type: "immutable",
+  chunk_period: "month",
+  chunk_retention: 3,
+  tags: [{ key: "site", value: "north" }],
+});
+assert.match(boiler.device_id, /^[0-9a-f]{24}$/);
+assert.equal(boiler.bucket_id, boiler.device_id);
+const sender = new Device({ token: boiler.token, region });
+assert.equal((await sender.info()).name, "boiler");
+const time = new Date("2026-01-01T00:00:00.000Z");
+const sent = await sender.sendData([
+  { variable: "temperature", value: 31.5, unit: "C", time, location: { lat: 1, lng: 2 } },
+  { variable: "door", value: true, metadata: { by: "hand" } },
+]);
+assert.equal(sent, "2 Data Added");
+const [temperature] = await sender.getData({ query: "last_value", variables: ["temperature"] });
+assert.equal(temperature.value, 31.5);
+assert.equal(temperature.device, boiler.device_id);
+assert.deepEqual(temperature.location.coordinates, [2, 1]);
+assert.deepEqual(temperature.time, time);
+const one = { variable: "door", value: false };
+assert.equal(await admin.devices.sendDeviceData(boiler.device_id, one), "1 Data Added");
+const doors = { query: "last_item", variables: "door" };
+assert.equal((await admin.devices.getDeviceData(boiler.device_id, doors))[0].value, false);
+assert.equal((await admin.devices.getDeviceData(boiler.device_id, { query: "last_value" })).length, 2);
+await refused(sender.getData({ variables: "door", qty: 5 }), /last record is kept.*last_value/);
+await refused(sender.editData({ id: nowhere, value: 1 }), /not supported.*last_item/);
+await refused(sender.deleteData({ variables: "door" }), /not supported/);
+await refused(admin.devices.paramList(boiler.device_id), /no configuration parameters/);
+
+const [device] = await admin.devices.list({
+  filter: { tags: [{ key: "site", value: "north" }] },
+  fields: ["id", "name", "active", "last_input"],
+});
+assert.equal(device.id, boiler.device_id);
+assert.ok(device.last_input instanceof Date);
+assert.equal(await admin.devices.edit(device.id, { description: "hot" }), "Successfully Updated");
+const kept = await admin.devices.info(device.id);
+assert.deepEqual([kept.description, kept.type, kept.chunk_retention], ["hot", "immutable", 3]);
+
+const gateway = { name: "gateway", permission: "write", expire_time: "never" };
+const reader = await admin.devices.tokenCreate(device.id, gateway);
+const writing = new Device({ token: reader.token, region });
+assert.equal(await writing.sendData({ variable: "door", value: true }), "1 Data Added");
+await refused(writing.getData(doors), /^Authorization Denied/);
+const tokens = await admin.devices.tokenList(device.id);
+assert.deepEqual(tokens.map((row) => row.name), ["gateway", "Default"]);
+assert.ok(tokens.every((row) => /^d-….{4}$/.test(row.token)), JSON.stringify(tokens));
+await admin.devices.tokenDelete(reader.token);
+await refused(writing.sendData(one), /^Invalid token/);
+assert.equal(await admin.devices.delete(device.id), "Successfully Removed");
+await refused(sender.sendData(one), /^Invalid token/);
+await refused(admin.devices.info(device.id), /^Device Not Found$/);
 
 // ---- What is refused, and in which words.
 await refused(new Resources({ token: "p-nobody", region }).secrets.list(), /^Invalid token/);

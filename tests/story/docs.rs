@@ -27,13 +27,13 @@ fn every_command_of_the_readme_is_one() {
     let mut checked = 0;
     for line in readme.lines().filter_map(|line| line.trim().strip_prefix("runner ")) {
         let words = line.split(" #").next().unwrap_or_default().split_whitespace();
-        let nouns = ["secret", "policy", "analysis", "run", "token"];
+        let nouns = ["secret", "policy", "analysis", "run", "device", "token"];
         let mut words = words.take_while(|word| !word.starts_with('-'));
         let Some(command) = words.next() else { continue };
         let mut path = vec![command];
         if nouns.contains(&command) {
             path.extend(words.next());
-            if path[1..] == ["variable"] {
+            if path[1..] == ["variable"] || path == ["device", "token"] {
                 path.extend(words.next());
             }
         }

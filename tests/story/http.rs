@@ -77,10 +77,17 @@ async fn every_operation_answers_json_in_the_envelope_without_a_null() {
         }
         let body = world.body(&method, &template).unwrap_or(Value::Null);
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let raw = exchange(&world.api, trusted(method.clone(), &world.fill(&template), body)).await;
+        let mut request = trusted(method.clone(), &world.path(&method, &template), body);
+        if template == "/data" {
+            request.extensions_mut().remove::<Trusted>();
+            let token = world.device_token.parse().expect("a header value");
+            request.headers_mut().insert("device-token", token);
+        }
+        let raw = exchange(&world.api, request).await;
         let place = format!("{method} {template}");
         let made = method == Method::POST
-            && ["/secrets", "/analysis", "/am", "/tokens"].contains(&template.as_str());
+            && ["/secrets", "/analysis", "/am", "/tokens", "/device", "/device/token"]
+                .contains(&template.as_str());
         let expected = if made { StatusCode::CREATED } else { StatusCode::OK };
         let body = raw.json();
         assert_eq!(raw.status, expected, "{place}: {body}");
@@ -118,6 +125,7 @@ async fn a_refusal_has_a_message_and_a_code_and_the_status_of_the_code() {
             "not_found",
             "Access Management Not",
         ),
+        (Method::GET, format!("/device/{nowhere}"), json!(null), 404, "not_found", "Device Not"),
         (Method::GET, format!("/runs/{nowhere}"), json!(null), 404, "not_found", "Run Not Found"),
         (Method::GET, format!("/tokens/{nowhere}"), json!(null), 404, "not_found", "not exist"),
         (
@@ -181,12 +189,13 @@ async fn the_strings_of_the_original_are_answered() {
     let world = World::new().await;
     let policy = world.body(&Method::POST, "/am").expect("a body");
     let upload = world.body(&Method::POST, "/analysis/{id}/upload").expect("a body");
-    let World { api, secret, analysis, policy: am, token, run, .. } = &world;
+    let World { api, secret, analysis, policy: am, token, run, device, .. } = &world;
     let path = |collection: &str, id: &str| format!("/{collection}/{id}");
     for (method, path, body, said) in [
         (Method::PUT, path("secrets", secret), json!({"value": "w"}), "Successfully Updated"),
         (Method::PUT, path("analysis", analysis), json!({"name": "n"}), "Successfully Updated"),
         (Method::PUT, path("tokens", token), json!({"name": "n"}), "Successfully Updated"),
+        (Method::PUT, path("device", device), json!({"name": "n"}), "Successfully Updated"),
         (Method::PUT, path("am", am), policy, "Access Management Successfully Updated"),
         (
             Method::POST,
@@ -194,6 +203,7 @@ async fn the_strings_of_the_original_are_answered() {
             upload,
             "Analysis Script Successfully Uploaded",
         ),
+        (Method::DELETE, path("device", device), json!(null), "Successfully Removed"),
         (Method::DELETE, path("runs", run), json!(null), "Successfully Removed"),
         (Method::DELETE, path("am", am), json!(null), "Access Management Successfully Deleted"),
         (Method::DELETE, path("secrets", secret), json!(null), "Successfully Removed"),
@@ -210,8 +220,9 @@ async fn the_strings_of_the_original_are_answered() {
 
 #[tokio::test]
 async fn what_carries_a_protection_tag_is_not_deleted() {
-    let World { api, analysis, policy, .. } = World::new().await;
-    for path in [format!("/analysis/{analysis}"), format!("/am/{policy}")] {
+    let World { api, analysis, policy, device, .. } = World::new().await;
+    let device = format!("/device/{device}");
+    for path in [format!("/analysis/{analysis}"), format!("/am/{policy}"), device] {
         for key in ["_deletion_protection", "_delete_protection_"] {
             let tags = json!({"tags": [{"key": key, "value": "ask Ada first"}]});
             api.put(&path, tags).await.ok();

@@ -6,6 +6,7 @@ mod by_hand;
 mod cli;
 mod compilation;
 mod conditions;
+mod devices;
 mod docs;
 mod exec;
 mod forgery;

@@ -328,6 +328,32 @@ fn every_command(t: &mut Terminal) {
         "@scope.json",
     ]);
 
+    // Devices and their data.
+    t.types(&["device", "create", "boiler", "--tag", "site=north", "--description", "heats"]);
+    t.types(&["device", "create", "pump", "--json"]);
+    t.types(&["device", "list"]);
+    t.types(&["device", "list", "--tag", "site=north", "--json"]);
+    t.types(&["device", "edit", "boiler", "--tag", "site=south", "--name", "heater"]);
+    t.types(&["device", "show", "heater"]);
+    let record = r#"{"variable": "temperature", "value": 31.5, "unit": "C", "group": "g",
+        "time": "2026-01-01T00:00:00Z"}"#;
+    t.types(&["device", "send", "heater", record]);
+    t.type_with(&["device", "send", "heater", "-"], r#"[{"variable": "door", "group": "g"}]"#);
+    t.types(&["device", "send", "heater", r#"{"value": 1}"#]);
+    t.types(&["device", "data", "heater", "temperature"]);
+    t.types(&["device", "data", "heater", "temperature", "--json"]);
+    t.types(&["device", "data", "pump"]);
+    let create = ["device", "token", "create", "heater", "--name", "panel"];
+    t.types(&[&create[..], &["--permission", "read"]].concat());
+    t.types(&create);
+    t.types(&["device", "token", "list", "heater"]);
+    t.types(&["device", "token", "delete", "heater", "panel"]);
+    t.types(&["device", "token", "delete", "heater", "panel"]);
+    t.types(&["device", "edit", "pump", "--active", "false"]);
+    t.types(&["device", "send", "pump", record]);
+    t.types(&["device", "delete", "pump"]);
+    t.types(&["device", "show", "pump"]);
+
     // Tokens.
     let create = ["token", "create", "--role", "administrator"];
     t.types(&[&create[..], &["--name", "laptop", "--expires", "2099-01-31"]].concat());

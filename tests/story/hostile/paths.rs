@@ -25,7 +25,14 @@ async fn what_is_not_there_is_not_found_by_any_operation() {
             continue;
         }
         let own = world.id_for(&template).to_owned();
-        let others = [&world.secret, &world.analysis, &world.policy, &world.token, &world.run];
+        let others = [
+            &world.secret,
+            &world.analysis,
+            &world.policy,
+            &world.token,
+            &world.run,
+            &world.device,
+        ];
         let others = others.into_iter().filter(|id| **id != own).cloned();
         let mut wrong: Vec<String> = others.collect();
         wrong.extend([

@@ -110,6 +110,26 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
         "object",
         "object of a word",
     ];
+    // Anything, as long as the whole has a bound of its own.
+    const SHORT: &[&str] = &[
+        "null",
+        "true",
+        "zero",
+        "negative",
+        "fraction",
+        "two to the 64th",
+        "empty",
+        "word",
+        "nul",
+        "newline",
+        "list",
+        "list of null",
+        "list of words",
+        "list of lists",
+        "list of objects",
+        "object",
+        "object of a word",
+    ];
     // A scope is any JSON, and stays text until the guest reads it.
     const ANY: &[&str] = &[
         "null",
@@ -139,7 +159,9 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
     let path: Vec<&str> = pointer.split('/').skip(1).collect();
     match (method.as_str(), template, &path[..]) {
         // The body itself: no body stands for an empty object.
-        ("PUT", "/secrets/{id}" | "/analysis/{id}" | "/am/{id}", []) => &["object", "nothing"],
+        ("PUT", "/secrets/{id}" | "/analysis/{id}" | "/am/{id}" | "/device/{id}", []) => {
+            &["object", "nothing"]
+        }
         ("POST", "/analysis/{id}/run" | "/analysis/{id}/exec", []) => &["object", "nothing"],
         ("POST" | "PUT", _, []) => &[],
 
@@ -165,6 +187,44 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
             ],
             ["variables", "0", "key"] | ["tags", "0", "key" | "value"] => TEXT,
             ["tags" | "variables", "0"] => &[],
+            _ => IGNORED,
+        },
+        ("POST" | "PUT", "/device" | "/device/{id}", path) => match path {
+            ["name"] if method == Method::POST => TEXT,
+            ["name"] => &["null", "word"],
+            ["description" | "payload_decoder"] => OPTIONAL_TEXT,
+            ["network" | "connector" | "serie_number"] => &["null", "empty", "word"],
+            ["active" | "visible"] => FLAG,
+            ["tags" | "configuration_params"] => &["null", "list"],
+            ["type" | "chunk_period"] => ABSENT,
+            ["chunk_retention"] => &["null", "zero"],
+            ["tags", "0", "key" | "value"] => TEXT,
+            ["tags", "0"] => &[],
+            _ => IGNORED,
+        },
+        ("POST", "/device/token", ["name"]) => TEXT,
+        ("POST", "/device/token", ["expire_time"]) => ABSENT,
+        ("POST", "/device/{id}/data", path) => match path {
+            ["variable"] => TEXT,
+            ["value"] => &[
+                "null",
+                "true",
+                "zero",
+                "negative",
+                "fraction",
+                "two to the 64th",
+                "empty",
+                "word",
+                "nul",
+                "newline",
+            ],
+            ["unit"] => &["null", "word"],
+            // They must not differ.
+            ["group" | "serie"] => ABSENT,
+            ["time" | "location"] => ABSENT,
+            ["location", _] => &["zero", "negative", "fraction"],
+            ["metadata"] => &["null", "object", "object of a word"],
+            ["metadata", _] => SHORT,
             _ => IGNORED,
         },
         ("POST", "/secrets", ["value"]) => &["word", "newline"],
@@ -218,6 +278,8 @@ fn unique(body: &mut Value, template: &str, number: usize) {
 async fn remove(world: &World, template: &str, answer: &Value) {
     let id = match template {
         "/am" => &answer["result"]["am_id"],
+        "/device" => &answer["result"]["device_id"],
+        "/device/token" => &answer["result"]["token"],
         "/secrets" | "/analysis" | "/tokens" => &answer["result"]["id"],
         _ => return,
     };
@@ -281,12 +343,13 @@ async fn witness(world: &World) -> Vec<Value> {
         "/am?fields=name",
         "/tokens?fields=name",
         "/analysis?fields=name",
+        "/device?fields=name",
     ] {
         let rows = world.api.get(path).await.ok();
         let mut rows = rows.as_array().expect("rows").clone();
         // The subject itself may have been edited.
         rows.retain(|row| {
-            ![&world.secret, &world.policy, &world.analysis, &world.token]
+            ![&world.secret, &world.policy, &world.analysis, &world.token, &world.device]
                 .iter()
                 .any(|id| row["id"] == **id)
         });
@@ -322,7 +385,9 @@ macro_rules! sweeps {
             let described = described.map(|(method, path)| (method.to_string(), path));
             let described: BTreeSet<_> =
                 described.filter(|(method, path)| {
-                    let bare = ["/runs/{id}/cancel", "/runs/{id}/rerun"].contains(&path.as_str());
+                    // The last one reads what /device/{id}/data reads.
+                    let bare = ["/runs/{id}/cancel", "/runs/{id}/rerun", "/data"];
+                    let bare = bare.contains(&path.as_str());
                     (method == "POST" && !bare) || method == "PUT"
                 }).collect();
             assert_eq!(swept, described);
@@ -341,6 +406,10 @@ sweeps! {
     an_execution_is_swept: POST "/analysis/{id}/exec";
     a_policy_to_be_made_is_swept: POST "/am";
     a_policy_to_be_edited_is_swept: PUT "/am/{id}";
+    a_device_to_be_made_is_swept: POST "/device";
+    a_device_to_be_edited_is_swept: PUT "/device/{id}";
+    a_token_of_a_device_to_be_made_is_swept: POST "/device/token";
+    a_record_to_be_sent_is_swept: POST "/device/{id}/data";
     a_token_to_be_made_is_swept: POST "/tokens";
     a_token_to_be_edited_is_swept: PUT "/tokens/{id}";
 }

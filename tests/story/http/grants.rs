@@ -49,6 +49,15 @@ const DECIDED: &[(Method, &str, &str, &str)] = &[
     (Method::POST, "/runs/{id}/cancel", "run", "analysis"),
     (Method::POST, "/runs/{id}/rerun", "run", "analysis"),
     (Method::DELETE, "/analysis/{id}", "delete", "analysis"),
+    (Method::POST, "/device", "create", "device"),
+    (Method::GET, "/device/{id}", "access", "device"),
+    (Method::PUT, "/device/{id}", "edit", "device"),
+    (Method::GET, "/device/{id}/data", "get_data", "device"),
+    (Method::POST, "/device/{id}/data", "send_data", "device"),
+    (Method::POST, "/device/token", "token_access", "device"),
+    (Method::GET, "/device/token/{id}", "token_access", "device"),
+    (Method::DELETE, "/device/token/{id}", "token_access", "device"),
+    (Method::DELETE, "/device/{id}", "delete", "device"),
     (Method::POST, "/am", "create", "access_management"),
     (Method::GET, "/am/{id}", "access", "access_management"),
     (Method::PUT, "/am/{id}", "edit", "access_management"),
@@ -62,6 +71,9 @@ const RESERVED: &[(Method, &str)] = &[
     (Method::GET, "/analysis/{id}/explain"),
     (Method::DELETE, "/runs/{id}"),
     (Method::GET, "/metrics"),
+    // Only a device's own token opens these; the refusal says what others use.
+    (Method::GET, "/data"),
+    (Method::POST, "/data"),
     (Method::GET, "/tokens"),
     (Method::POST, "/tokens"),
     (Method::GET, "/tokens/{id}"),
@@ -77,14 +89,19 @@ const OPEN: &[(Method, &str)] = &[
     (Method::GET, "/secrets"),
     (Method::GET, "/analysis"),
     (Method::GET, "/am"),
+    (Method::GET, "/device"),
     (Method::GET, "/runs"),
     // Its link decides, not a token.
     (Method::GET, "/analysis/{id}/module"),
 ];
 
 /// Operations whose bodies may set tags, but not when an analysis sends them.
-const TAGGING: &[(Method, &str)] =
-    &[(Method::POST, "/analysis"), (Method::PUT, "/analysis/{id}"), (Method::PUT, "/secrets/{id}")];
+const TAGGING: &[(Method, &str)] = &[
+    (Method::POST, "/analysis"),
+    (Method::PUT, "/analysis/{id}"),
+    (Method::PUT, "/secrets/{id}"),
+    (Method::PUT, "/device/{id}"),
+];
 
 /// A body that is in order for an analysis: it sets no tags that policies select by.
 fn body(world: &World, method: &Method, template: &str) -> Value {
@@ -104,7 +121,7 @@ fn body(world: &World, method: &Method, template: &str) -> Value {
 async fn no_policy_lets_an_analysis_set_the_tags_that_policies_select_by() {
     let world = World::new().await;
     let mighty = guest(&world.api, "mighty", json!([])).await;
-    for resource in ["secrets", "analysis"] {
+    for resource in ["secrets", "analysis", "device"] {
         policy(&world.api, &mighty.id, "allow", actions(resource), json!([resource])).await;
     }
     for (method, template) in TAGGING {
@@ -148,7 +165,7 @@ async fn without_a_policy_an_analysis_sees_nothing_and_may_do_nothing() {
     let nobody = guest(api, "nobody", json!([])).await;
     for (method, template, action, resource) in DECIDED {
         let body = body(&world, method, template);
-        let path = world.fill(template);
+        let path = world.path(method, template);
         let answer = api.call_as(&nobody.token, method.clone(), &path, body).await;
         let (code, message) = answer.refused(401);
         assert_eq!(code, "denied", "{method} {template}: {message}");
@@ -158,7 +175,7 @@ async fn without_a_policy_an_analysis_sees_nothing_and_may_do_nothing() {
             message.contains(&format!("`{action}`")) && message.contains(&format!("`{resource}`"));
         assert!(names, "{method} {template} names neither action nor type: {message}");
     }
-    for list in ["/secrets", "/analysis", "/am", "/runs"] {
+    for list in ["/secrets", "/analysis", "/am", "/device", "/runs"] {
         let rows = api.call_as(&nobody.token, Method::GET, list, Value::Null).await.ok();
         assert_eq!(rows, json!([]), "{list}");
     }
@@ -168,6 +185,9 @@ async fn without_a_policy_an_analysis_sees_nothing_and_may_do_nothing() {
 fn actions(resource: &str) -> &'static [&'static str] {
     match resource {
         "analysis" => &["access", "create", "edit", "delete", "run", "upload", "download"],
+        "device" => {
+            &["access", "create", "edit", "delete", "token_access", "get_data", "send_data"]
+        }
         _ => &["access", "create", "edit", "delete"],
     }
 }
@@ -180,13 +200,13 @@ async fn each_operation_needs_its_own_action_and_no_other_gives_it() {
         let world = World::new().await;
         let api = &world.api;
         let caller = guest(api, "caller", json!([])).await;
-        for other in ["secrets", "analysis", "access_management"] {
+        for other in ["secrets", "analysis", "access_management", "device"] {
             let others = actions(other).iter().copied();
             let others: Vec<_> =
                 others.filter(|one| (other, *one) != (*resource, *action)).collect();
             policy(api, &caller.id, "allow", &others, json!([other])).await;
         }
-        let path = world.fill(template);
+        let path = world.path(method, template);
         let call = || {
             let body = body(&world, method, template);
             api.call_as(&caller.token, method.clone(), &path, body)
@@ -247,17 +267,21 @@ async fn lists_show_an_analysis_its_permitted_rows_on_pages_without_gaps() {
         let id = text(&api.post("/analysis", new).await.ok()["id"]);
         let am = policy(&api, &id, "allow", &["access"], json!(["secrets"])).await;
         let change = json!({"name": format!("n{number:02}"), "tags": tagged("env", env)});
-        api.put(&format!("/am/{am}"), change).await.ok();
+        api.put(&format!("/am/{am}"), change.clone()).await.ok();
+        api.post("/device", change).await.ok();
     }
-    for resource in ["secrets", "analysis", "access_management"] {
+    for resource in ["secrets", "analysis", "access_management", "device"] {
         let on = json!([resource, "tag.key", "env", "tag.value", "prod"]);
         policy(&api, &caller.id, "allow", &["access"], on).await;
         let one = json!([resource, "tag.key", "env", "tag.value", "dev"]);
         policy(&api, &caller.id, "deny", &["access"], one).await;
     }
-    for (list, name, prefix) in
-        [("/secrets", "key", "K"), ("/analysis", "name", "n"), ("/am", "name", "n")]
-    {
+    for (list, name, prefix) in [
+        ("/secrets", "key", "K"),
+        ("/analysis", "name", "n"),
+        ("/am", "name", "n"),
+        ("/device", "name", "n"),
+    ] {
         let expected: Vec<_> = (0..30).step_by(3).map(|n| format!("{prefix}{n:02}")).collect();
         let mut seen = Vec::new();
         for page in 1..=4 {
@@ -308,7 +332,7 @@ async fn no_policy_gives_an_analysis_what_is_reserved_to_administrators() {
     let world = World::new().await;
     let api = &world.api;
     let all = guest(api, "all", json!([])).await;
-    for resource in ["secrets", "analysis", "access_management"] {
+    for resource in ["secrets", "analysis", "access_management", "device"] {
         policy(api, &all.id, "allow", actions(resource), json!([resource])).await;
     }
     for (method, template) in RESERVED {

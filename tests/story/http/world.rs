@@ -27,6 +27,10 @@ pub struct World {
     pub run: String,
     /// The token that reads it.
     pub run_token: String,
+    /// A device with a record.
+    pub device: String,
+    /// The token that it sends data with.
+    pub device_token: String,
 }
 
 /// A command that does nothing.
@@ -81,7 +85,24 @@ impl World {
         let made = api.post(&format!("/analysis/{analysis}/run?wait=50"), json!({})).await.ok();
         assert_eq!(made["run"]["state"], "succeeded", "{made}");
         let (run, run_token) = (text(&made["run"]["id"]), text(&made["analysis_token"]));
-        Self { api, secret, analysis, analysis_token, policy, token, administrator, run, run_token }
+        let new = json!({"name": "world", "tags": [{"key": "env", "value": "prod"}]});
+        let made = api.post("/device", new).await.ok();
+        let (device, device_token) = (text(&made["device_id"]), text(&made["token"]));
+        let record = json!({"variable": "world", "value": SENTINEL});
+        api.post(&format!("/device/{device}/data"), record).await.ok();
+        Self {
+            api,
+            secret,
+            analysis,
+            analysis_token,
+            policy,
+            token,
+            administrator,
+            run,
+            run_token,
+            device,
+            device_token,
+        }
     }
 
     /// The id that belongs in a path.
@@ -92,18 +113,34 @@ impl World {
             Some("am") => &self.policy,
             Some("tokens") => &self.token,
             Some("runs") => &self.run,
+            Some("device") => &self.device,
             _ => panic!("what does {template} name?"),
         }
     }
 
     /// A path with the id of what is there.
     pub fn fill(&self, template: &str) -> String {
-        if !template.contains("{id}") {
-            return template.into();
+        let path = match template.contains("{id}") {
+            true => template.replace("{id}", self.id_for(template)),
+            false => template.into(),
+        };
+        match path.rsplit('/').next() {
+            // A run that is not waited for would go on after the story.
+            Some("run") => path + "?wait=50",
+            Some("data") => path + "?query=last_item",
+            _ => path,
         }
-        let path = template.replace("{id}", self.id_for(template));
-        // A run that is not waited for would go on after the story.
-        if path.ends_with("/run") { path + "?wait=50" } else { path }
+    }
+
+    /// The path of an operation: the tokens of a device are listed by its id, and taken back by
+    /// their text.
+    pub fn path(&self, method: &Method, template: &str) -> String {
+        match (method, template) {
+            (&Method::DELETE, "/device/token/{id}") => {
+                format!("/device/token/{}", self.device_token)
+            }
+            _ => self.fill(template),
+        }
     }
 
     /// A body with every field that an operation knows; none for those without a body.
@@ -154,6 +191,27 @@ impl World {
             "targets": targets,
             "permissions": permissions,
         });
+        let device = json!({
+            "name": "another",
+            "active": true,
+            "tags": tags,
+            "description": "text",
+            "network": "n",
+            "connector": "c",
+            "type": "immutable",
+            "visible": true,
+            "serie_number": "s",
+            "chunk_period": "month",
+            "chunk_retention": 3,
+            "payload_decoder": "text",
+            "configuration_params": [],
+            "id": self.device,
+            "profile": self.device,
+            "bucket": {"id": self.device, "name": "another"},
+            "last_input": "2026-01-01T00:00:00.000Z",
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "updated_at": "2026-01-01T00:00:00.000Z",
+        });
         let module = STANDARD.encode(noop());
         let body = match (method.as_str(), template) {
             ("POST", "/secrets") => json!({
@@ -184,6 +242,24 @@ impl World {
                 json!({"name": "another", "role": "administrator", "expire_time": "never"})
             }
             ("PUT", "/tokens/{id}") => json!({"name": "another"}),
+            ("POST", "/device") | ("PUT", "/device/{id}") => device,
+            ("POST", "/device/token") => json!({
+                "device": self.device, "name": "another", "permission": "full",
+                "expire_time": "never",
+            }),
+            ("POST", "/data" | "/device/{id}/data") => json!({
+                "variable": "another",
+                "value": SENTINEL,
+                "unit": "u",
+                "group": "g",
+                "serie": "g",
+                "time": "2026-01-01T00:00:00.000Z",
+                "location": {"lat": 1, "lng": 2},
+                "metadata": {"note": "text"},
+                "id": self.device,
+                "device": self.device,
+                "created_at": "2026-01-01T00:00:00.000Z",
+            }),
             ("POST", "/runs/{id}/cancel" | "/runs/{id}/rerun") => return None,
             ("POST" | "PUT", _) => panic!("which body does {method} {template} take?"),
             _ => return None,
