@@ -22,10 +22,16 @@ def sleeper():
     return SLEEPER.read_bytes()
 
 
-def make_analysis(client, name, pause_ms, module):
-    """An analysis that waits. Answers its id."""
+def token(node):
+    """A new token of an administrator."""
+    return node.command("token", "create", "--role", "administrator")
+
+
+def make_analysis(client, name, pause_ms, module, limits=None):
+    """An analysis with the variable PAUSE_MS. Answers its id."""
     variables = [{"key": "PAUSE_MS", "value": str(pause_ms)}]
-    made = client.request("POST", "/analysis", {"name": name, "variables": variables})["id"]
+    body = {"name": name, "variables": variables, "limits": limits or {}}
+    made = client.request("POST", "/analysis", body)["id"]
     kind = {"content-type": "application/wasm"}
     client.request("POST", f"/analysis/{made}/upload?file_name=sleeper.wasm", module, kind)
     return made
@@ -35,7 +41,7 @@ class Profile:
     """The ids of what was set up."""
 
     def __init__(self, node, module):
-        self.token = node.command("token", "create", "--role", "administrator")
+        self.token = token(node)
         client = Client(node, self.token)
         self.analyses = {
             name: make_analysis(client, name, pause, module) for name, pause in PAUSES_MS.items()

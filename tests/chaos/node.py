@@ -15,8 +15,9 @@ START_SECONDS = 60
 class Node:
     """One node. `url` is where it listens, or None while it is down; the port changes with each start."""
 
-    def __init__(self, place, name, store=None, settings=None):
+    def __init__(self, place, name, store=None, settings=None, binary=BINARY):
         self.name = name
+        self._binary = binary
         self.data = place / name
         self.root_key = place / "root.key"
         self.log = place / f"{name}.log"
@@ -35,7 +36,7 @@ class Node:
     def start(self):
         """Returns when it listens."""
         with self.log.open("ab") as log:
-            command = [BINARY, "serve", "--listen", "127.0.0.1:0"]
+            command = [self._binary, "serve", "--listen", "127.0.0.1:0"]
             self._process = subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
             )
@@ -72,7 +73,7 @@ class Node:
 
     def command(self, *arguments):
         """The output of a command on this node's data directory, through the running node."""
-        made = subprocess.run([BINARY, *arguments], env=self._environment, capture_output=True, text=True)
+        made = subprocess.run([self._binary, *arguments], env=self._environment, capture_output=True, text=True)
         if made.returncode != 0:
             raise RuntimeError(f"runner {' '.join(arguments)}: {made.stderr}")
         return made.stdout.strip()
