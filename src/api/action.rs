@@ -23,7 +23,10 @@ use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::policy::{self, Object, ResourceType};
 use crate::store::{self, StoredAction};
-use crate::tag::{Tag, Tags};
+use crate::tag::{Tag, Tags, is_label};
+
+/// The longest description, in characters.
+const MAX_DESCRIPTION: usize = 2_000;
 
 const RESOURCE: ResourceType = ResourceType::Action;
 
@@ -379,8 +382,14 @@ fn check_tags(caller: &Caller, sent: bool) -> Result<(), Refusal> {
 
 /// Refuses what cannot work: names, analyses and secrets that are not there, or not the caller's.
 async fn check(caller: &Caller, action: &Action) -> Result<(), Refusal> {
-    if !(1..=MAX_NAME_LENGTH).contains(&action.name.chars().count()) {
-        let message = format!("name must have 1 to {MAX_NAME_LENGTH} characters");
+    if !is_label(&action.name, MAX_NAME_LENGTH) {
+        let message =
+            format!("name must have 1 to {MAX_NAME_LENGTH} characters, no control characters");
+        return Err(Refusal::invalid(message));
+    }
+    let long = |text: &String| text.chars().count() > MAX_DESCRIPTION || text.contains('\0');
+    if action.description.as_ref().is_some_and(long) {
+        let message = format!("description has at most {MAX_DESCRIPTION} characters, no NUL");
         return Err(Refusal::invalid(message));
     }
     for id in &action.analyses {

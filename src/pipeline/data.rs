@@ -26,10 +26,8 @@ pub enum DataError {
 }
 
 impl Runner {
-    /// Takes one post of an active device, in one write. What is to be kept of it, and the runs that
-    /// it starts, are durable when this returns.
     /// Takes one post of an active device that came at `at`, in one write. What is to be kept of
-    /// it is durable when this returns.
+    /// it, and the runs that it starts, are durable when this returns.
     pub async fn post_data(
         self: &Arc<Self>,
         tenant: &Tenant,
@@ -45,13 +43,12 @@ impl Runner {
         let sealed = newest(records).into_iter().map(seal);
         let sealed = sealed.collect::<Result<Vec<_>, vault::Error>>()?;
         let batch = Batch::new(device, records);
-        let (runner, now) = (Arc::clone(self), self.host().now().await?);
+        let runner = Arc::clone(self);
         let decide =
-            move |action: &StoredAction, tags: &Tags| batch.judge(&runner, action, tags, now);
-        let fired = tenant.post_data(device, sealed, now, decide).await?;
+            move |action: &StoredAction, tags: &Tags| batch.judge(&runner, action, tags, at);
+        let fired = tenant.post_data(device, sealed, at, decide).await?;
         self.fired(&fired);
         Ok(())
-        Ok(tenant.post_data(device, sealed, at).await?)
     }
 
     /// The last record of each of these variables of a device, or of every variable where none is

@@ -83,14 +83,14 @@ impl Runner {
             pruned.audit = self.prune_all(Past::Audit { keep }).await?;
         }
         pruned.expired = self.prune_all(Past::Expired).await?;
-        self.host().let_go(LEASE, &self.worker).await?;
+        self.follows(LEASE).await?;
         Ok(pruned)
     }
 
     /// Removes batch after batch, as long as this node holds the lease.
     async fn prune_all(&self, past: Past) -> Result<u64, Error> {
         let mut removed = 0;
-        while self.host().hold(LEASE, &self.worker, TERM).await?.is_some() {
+        while self.leads(LEASE, TERM).await? {
             match self.host().prune(past).await? {
                 0 => break,
                 rows => removed += rows,

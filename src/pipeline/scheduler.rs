@@ -195,6 +195,25 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Whether this node alone does what `name` stands for, for this long from before the call. A
+    /// store that is not shared has no other node, and nothing is written.
+    pub(super) async fn leads(&self, name: &str, lease: Duration) -> Result<bool, Error> {
+        if !self.store.is_shared() {
+            return Ok(true);
+        }
+        Ok(self.host().hold(name, &self.worker, lease).await?.is_some())
+    }
+
+    /// Leaves what `name` stands for to other nodes at once.
+    pub(super) async fn follows(&self, name: &str) -> Result<(), Error> {
+        if !self.store.is_shared() {
+            return Ok(());
+        }
+        self.host().let_go(name, &self.worker).await
+    }
+}
+
 impl Occasion<'_> {
     /// Starts every analysis of the action, without slots.
     pub(super) fn firing(&self, runner: &Runner, due_at: Timestamp) -> Firing {
@@ -217,9 +236,9 @@ pub(super) async fn schedule(runner: Arc<Runner>) {
     loop {
         if until.saturating_duration_since(Instant::now()) < RENEW_BEFORE {
             let asked = Instant::now();
-            match runner.host().hold(LEASE_NAME, &runner.worker, LEASE).await {
-                Ok(Some(_)) => until = asked + LEASE,
-                Ok(None) => {
+            match runner.leads(LEASE_NAME, LEASE).await {
+                Ok(true) => until = asked + LEASE,
+                Ok(false) => {
                     tokio::time::sleep(POLL).await;
                     continue;
                 }
@@ -239,7 +258,7 @@ pub(super) async fn schedule(runner: Arc<Runner>) {
 
 /// Leaves the schedules to others at once.
 pub(super) async fn give_up(runner: &Runner) {
-    match runner.host().let_go(LEASE_NAME, &runner.worker).await {
+    match runner.follows(LEASE_NAME).await {
         Ok(()) | Err(Error::Closed) => {}
         Err(error) => tracing::warn!(%error, "schedules stand still until the lease ends"),
     }

@@ -163,7 +163,22 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
             &["object", "nothing"]
         }
         ("POST", "/analysis/{id}/run" | "/analysis/{id}/exec", []) => &["object", "nothing"],
+        ("PUT", "/action/{id}", []) => &["object", "nothing"],
         ("POST" | "PUT", _, []) => &[],
+
+        ("POST" | "PUT", "/action" | "/action/{id}", path) => match path {
+            ["name"] if method == Method::POST => TEXT,
+            ["name"] => &["null", "word"],
+            ["description"] => OPTIONAL_TEXT,
+            ["active" | "lock" | "trigger_when_unlock"] => FLAG,
+            ["tags"] => &["null", "list"],
+            ["tags", "0", "key" | "value"] => TEXT,
+            ["type" | "trigger" | "action"] if method == Method::PUT => ABSENT,
+            ["misfire" | "catch_up_limit" | "overlap" | "concurrency"] => ABSENT,
+            ["spread_seconds"] => &["null", "zero"],
+            ["tags" | "type" | "trigger" | "action", ..] => &[],
+            _ => IGNORED,
+        },
 
         ("POST" | "PUT", "/analysis" | "/analysis/{id}", path) => match path {
             ["name"] if method == Method::POST => TEXT,
@@ -278,6 +293,7 @@ fn unique(body: &mut Value, template: &str, number: usize) {
 async fn remove(world: &World, template: &str, answer: &Value) {
     let id = match template {
         "/am" => &answer["result"]["am_id"],
+        "/action" => &answer["result"]["action"],
         "/device" => &answer["result"]["device_id"],
         "/device/token" => &answer["result"]["token"],
         "/secrets" | "/analysis" | "/tokens" => &answer["result"]["id"],
@@ -386,7 +402,7 @@ macro_rules! sweeps {
             let described: BTreeSet<_> =
                 described.filter(|(method, path)| {
                     // The last one reads what /device/{id}/data reads.
-                    let bare = ["/runs/{id}/cancel", "/runs/{id}/rerun", "/data"];
+                    let bare = ["/runs/{id}/cancel", "/runs/{id}/rerun", "/data", "/hook/{id}"];
                     let bare = bare.contains(&path.as_str());
                     (method == "POST" && !bare) || method == "PUT"
                 }).collect();
@@ -410,6 +426,8 @@ sweeps! {
     a_device_to_be_edited_is_swept: PUT "/device/{id}";
     a_token_of_a_device_to_be_made_is_swept: POST "/device/token";
     a_record_to_be_sent_is_swept: POST "/device/{id}/data";
+    an_action_to_be_made_is_swept: POST "/action";
+    an_action_to_be_edited_is_swept: PUT "/action/{id}";
     a_token_to_be_made_is_swept: POST "/tokens";
     a_token_to_be_edited_is_swept: PUT "/tokens/{id}";
 }

@@ -58,6 +58,11 @@ const DECIDED: &[(Method, &str, &str, &str)] = &[
     (Method::GET, "/device/token/{id}", "token_access", "device"),
     (Method::DELETE, "/device/token/{id}", "token_access", "device"),
     (Method::DELETE, "/device/{id}", "delete", "device"),
+    (Method::POST, "/action", "create", "action"),
+    (Method::GET, "/action/{id}", "access", "action"),
+    (Method::GET, "/action/{id}/slots", "access", "action"),
+    (Method::PUT, "/action/{id}", "edit", "action"),
+    (Method::DELETE, "/action/{id}", "delete", "action"),
     (Method::POST, "/am", "create", "access_management"),
     (Method::GET, "/am/{id}", "access", "access_management"),
     (Method::PUT, "/am/{id}", "edit", "access_management"),
@@ -88,6 +93,9 @@ const OPEN: &[(Method, &str)] = &[
     (Method::GET, "/info"),
     (Method::GET, "/secrets"),
     (Method::GET, "/analysis"),
+    (Method::GET, "/action"),
+    // Its signature decides, not a token.
+    (Method::POST, "/hook/{id}"),
     (Method::GET, "/am"),
     (Method::GET, "/device"),
     (Method::GET, "/runs"),
@@ -101,6 +109,8 @@ const TAGGING: &[(Method, &str)] = &[
     (Method::PUT, "/analysis/{id}"),
     (Method::PUT, "/secrets/{id}"),
     (Method::PUT, "/device/{id}"),
+    (Method::POST, "/action"),
+    (Method::PUT, "/action/{id}"),
 ];
 
 /// A body that is in order for an analysis: it sets no tags that policies select by.
@@ -200,7 +210,7 @@ async fn each_operation_needs_its_own_action_and_no_other_gives_it() {
         let world = World::new().await;
         let api = &world.api;
         let caller = guest(api, "caller", json!([])).await;
-        for other in ["secrets", "analysis", "access_management", "device"] {
+        for other in ["secrets", "analysis", "access_management", "device", "action"] {
             let others = actions(other).iter().copied();
             let others: Vec<_> =
                 others.filter(|one| (other, *one) != (*resource, *action)).collect();

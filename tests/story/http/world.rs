@@ -19,6 +19,10 @@ pub struct World {
     pub analysis: String,
     pub analysis_token: String,
     pub policy: String,
+    /// An action that a clock starts once a day.
+    pub action: String,
+    /// An action that anybody may start.
+    pub hook: String,
     /// A token's id.
     pub token: String,
     /// The token itself: an administrator's.
@@ -90,7 +94,16 @@ impl World {
         let (device, device_token) = (text(&made["device_id"]), text(&made["token"]));
         let record = json!({"variable": "world", "value": SENTINEL});
         api.post(&format!("/device/{device}/data"), record).await.ok();
+        let action = async |kind: &str, trigger: Value| {
+            let script = json!({"type": "script", "script": [analysis]});
+            let new = json!({"name": kind, "type": kind, "trigger": trigger, "action": script});
+            text(&api.post("/action", new).await.ok()["action"])
+        };
+        let hook = action("webhook", json!([{"unsigned": true}])).await;
+        let action = action("interval", json!([{"interval": "1 day"}])).await;
         Self {
+            action,
+            hook,
             api,
             secret,
             analysis,
@@ -111,6 +124,8 @@ impl World {
             Some("secrets") => &self.secret,
             Some("analysis") => &self.analysis,
             Some("am") => &self.policy,
+            Some("action") => &self.action,
+            Some("hook") => &self.hook,
             Some("tokens") => &self.token,
             Some("runs") => &self.run,
             Some("device") => &self.device,
@@ -260,7 +275,33 @@ impl World {
                 "device": self.device,
                 "created_at": "2026-01-01T00:00:00.000Z",
             }),
-            ("POST", "/runs/{id}/cancel" | "/runs/{id}/rerun") => return None,
+            ("POST", "/action") | ("PUT", "/action/{id}") => json!({
+                "name": "another",
+                "description": "text",
+                "active": true,
+                "tags": tags,
+                "type": "interval",
+                "trigger": [{"interval": "1 day"}],
+                "action": {"type": "script", "script": [self.analysis]},
+                "lock": false,
+                "trigger_when_unlock": false,
+                "misfire": "skip",
+                "catch_up_limit": 2,
+                "overlap": "queue",
+                "spread_seconds": 1,
+                "concurrency": 2,
+                "id": self.action,
+                "profile": self.action,
+                "last_triggered": "2026-01-01T00:00:00.000Z",
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "updated_at": "2026-01-01T00:00:00.000Z",
+                "fault": {},
+                "revision": 1,
+                "next": [],
+                "changes": [],
+                "hook": "/hook",
+            }),
+            ("POST", "/runs/{id}/cancel" | "/runs/{id}/rerun" | "/hook/{id}") => return None,
             ("POST" | "PUT", _) => panic!("which body does {method} {template} take?"),
             _ => return None,
         };
