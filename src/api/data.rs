@@ -15,7 +15,6 @@ use super::path::Path;
 use super::query::Query;
 use super::reply::{Answer, Failure, Refusal, Success};
 use crate::auth::Principal;
-use crate::clock::Timestamp;
 use crate::device::{Device, Draft, Permission, Record, records};
 use crate::fault::ErrorCode;
 use crate::policy::Action;
@@ -160,7 +159,7 @@ async fn take(caller: &Caller, device: &Device, Posted(drafts): Posted) -> Answe
         let message = "the device is switched off; switch it on to send data";
         return Err(Refusal::new(ErrorCode::InactiveDevice, message));
     }
-    let now = Timestamp::now();
+    let now = caller.runner.host().now().await?;
     let records = records(drafts, device.id, now)?;
     caller.runner.post_data(&caller.tenant, device.id, &records, now).await?;
     Ok(Success::ok(format!("{} Data Added", records.len())))

@@ -142,6 +142,7 @@ async fn read(from: impl AsyncRead + Unpin, limit: u64) -> io::Result<Vec<u8>> {
 
 /// What a child that did not succeed says about the module.
 fn failure(status: ExitStatus, message: &[u8], bounds: &CompileBounds) -> CompileError {
+    const PANICKED: i32 = 101;
     const SIGABRT: i32 = 6;
     const SIGKILL: i32 = 9;
     const SIGXCPU: i32 = 24;
@@ -152,6 +153,10 @@ fn failure(status: ExitStatus, message: &[u8], bounds: &CompileBounds) -> Compil
     if status.code() == Some(FAILED.into()) {
         let source = io::Error::other(message());
         return Error::Compiler { doing: "compile", source }.into();
+    }
+    // Some allocations of the compiler panic where others abort.
+    if status.code() == Some(PANICKED) && message().contains("out-of-memory") {
+        return CompileError::TooLarge(bounds.memory_bytes);
     }
     match status.signal() {
         Some(SIGXCPU) => CompileError::TooSlow(bounds.cpu),

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::by_hand;
 use crate::harness::{Api, text, wat};
 
 /// The value of every secret and variable that is sent here.
@@ -31,6 +32,8 @@ pub struct World {
     pub run: String,
     /// The token that reads it.
     pub run_token: String,
+    /// A run that goes on for an hour.
+    pub long_run: String,
     /// A device with a record.
     pub device: String,
     /// The token that it sends data with.
@@ -94,6 +97,9 @@ impl World {
         let (device, device_token) = (text(&made["device_id"]), text(&made["token"]));
         let record = json!({"variable": "world", "value": SENTINEL});
         api.post(&format!("/device/{device}/data"), record).await.ok();
+        let made = api.analysis("long", &by_hand::sleeps(3_600_000)).await;
+        let made = api.post(&format!("/analysis/{made}/run"), json!({})).await.ok();
+        let long_run = text(&made["run"]);
         let action = async |kind: &str, trigger: Value| {
             let script = json!({"type": "script", "script": [analysis]});
             let new = json!({"name": kind, "type": kind, "trigger": trigger, "action": script});
@@ -104,6 +110,7 @@ impl World {
         Self {
             action,
             hook,
+            long_run,
             api,
             secret,
             analysis,
@@ -127,6 +134,7 @@ impl World {
             Some("action") => &self.action,
             Some("hook") => &self.hook,
             Some("tokens") => &self.token,
+            Some("runs") if template.ends_with("/cancel") => &self.long_run,
             Some("runs") => &self.run,
             Some("device") => &self.device,
             _ => panic!("what does {template} name?"),
