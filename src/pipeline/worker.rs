@@ -130,7 +130,10 @@ async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way
 /// Renews leases, stops guests whose lease cannot be renewed, hears of cancelled runs, and takes
 /// back the runs of nodes that are gone.
 async fn keep(runner: Arc<Runner>) {
-    let shared = runner.store.is_shared();
+    // Nobody else can take a run of a store that is not shared, nor ask to cancel one.
+    if !runner.store.is_shared() {
+        return;
+    }
     let (mut renewed, mut recovered) = (Instant::now(), Instant::now());
     let mut tick = tokio::time::interval(POLL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -139,10 +142,6 @@ async fn keep(runner: Arc<Runner>) {
         if renewed.elapsed() >= RENEW_EVERY {
             renewed = Instant::now();
             runner.renew().await;
-        }
-        // Nobody else can take a run of a store that is not shared, nor ask to cancel one.
-        if !shared {
-            continue;
         }
         let stopped = runner.held.stop_overdue(Instant::now());
         if stopped > 0 {
@@ -193,10 +192,7 @@ impl Runner {
         }
         match self.host().renew(&self.worker, runs.clone(), LEASE).await {
             // A run that has just ended is not held any more either; stopping it does nothing.
-            Ok(renewed) if self.store.is_shared() => {
-                self.held.renewed(&runs, &renewed.held, asked);
-            }
-            Ok(_) => {}
+            Ok(renewed) => self.held.renewed(&runs, &renewed.held, asked),
             Err(error) => tracing::warn!(%error, "leases could not be renewed"),
         }
     }

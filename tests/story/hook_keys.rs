@@ -25,7 +25,8 @@ async fn a_rotated_secret_counts_from_the_next_request_on() {
 #[tokio::test]
 async fn a_deleted_secret_faults_the_action_until_another_is_named() {
     let scene = Scene::new(json!({"form": "github"})).await;
-    scene.post(&[(HEADER, SIGNATURE)], BODY).await.ok();
+    let started = scene.post(&[(HEADER, SIGNATURE)], BODY).await.ok();
+    scene.api.get(&format!("/runs/{}?wait=20", text(&started["runs"][0]))).await.ok();
     scene.api.delete(&format!("/secrets/{}", scene.secret)).await.ok();
     let (code, message) = scene.post(&[(HEADER, SIGNATURE)], BODY).await.refused(503);
     assert_eq!(code, "cannot_verify");

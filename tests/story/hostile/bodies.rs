@@ -23,7 +23,8 @@ fn check_silence(text: &str, place: &str) {
 /// Every operation with a body, and a right one.
 fn with_bodies(world: &World) -> Vec<(Method, String, String)> {
     let all = operations().into_iter().filter_map(|(method, template)| {
-        let body = world.body(&method, &template)?;
+        // Only a device's own token opens it.
+        let body = world.body(&method, &template).filter(|_| template != "/data")?;
         Some((method, template, body.to_string()))
     });
     all.collect()

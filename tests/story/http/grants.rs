@@ -131,7 +131,7 @@ fn body(world: &World, method: &Method, template: &str) -> Value {
 async fn no_policy_lets_an_analysis_set_the_tags_that_policies_select_by() {
     let world = World::new().await;
     let mighty = guest(&world.api, "mighty", json!([])).await;
-    for resource in ["secrets", "analysis", "device"] {
+    for resource in ["secrets", "analysis", "device", "action"] {
         policy(&world.api, &mighty.id, "allow", actions(resource), json!([resource])).await;
     }
     for (method, template) in TAGGING {
