@@ -51,6 +51,7 @@ impl House {
             store: None,
             data: directory.path().join("data"),
             root_key: directory.path().join("root.key"),
+            broker: None,
             sandbox: sandbox::Settings { compiler: Compiler::Here, ..Default::default() },
             secret_value_cap: DEFAULT_VALUE_CAP,
             max_variables: MAX_VARIABLES,

@@ -397,6 +397,12 @@ async fn check(caller: &Caller, action: &Action) -> Result<(), Refusal> {
         let object = Object { id: Some(*id), tags: &found.tags };
         caller.require(ResourceType::Analysis, policy::Action::Run, &object)?;
     }
+    let listens = action.active && matches!(action.trigger, Trigger::MqttTopic(_));
+    if listens && caller.runner.settings().broker.is_none() {
+        let message = "type: there is no MQTT broker to listen to; name one in the setting mqtt_url \
+                       and start the server again";
+        return Err(Refusal::invalid(message));
+    }
     if let Trigger::Webhook(Webhook::Signed(signature)) = &action.trigger {
         if !caller.principal.is_administrator() {
             let message = "Authorization Denied: only an administrator may name a secret in an \

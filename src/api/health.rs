@@ -5,12 +5,18 @@ use utoipa::ToSchema;
 
 use super::State;
 use super::reply::Success;
+use crate::pipeline::Link;
 
 /// How the server is.
 #[derive(Serialize, ToSchema)]
 pub struct Health {
     /// `ok`, or `unreachable: ` and why.
     store: String,
+    /// Where an MQTT broker is set: `connected`, `disconnected`, or `standby` while another node has
+    /// the connection or no action listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    mqtt: Option<Link>,
     /// The runner's version.
     version: &'static str,
 }
@@ -21,7 +27,8 @@ pub struct Health {
 pub async fn health(
     axum::extract::State(State { runner }): axum::extract::State<State>,
 ) -> Success<Health> {
-    let health = |store| Health { store, version: env!("CARGO_PKG_VERSION") };
+    let mqtt = runner.broker_link();
+    let health = |store| Health { store, mqtt, version: env!("CARGO_PKG_VERSION") };
     match runner.host().ping().await {
         Ok(()) => Success::ok(health("ok".into())),
         // Anyone may ask, so the error's causes go to the log alone.

@@ -51,7 +51,8 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let local = local.map_err(|error| failed(&socket.display().to_string(), error))?;
     // Whoever reads the line below may ask the server to stop at once.
     let asked = shutdown::requested().map_err(|error| failed("signals", error))?;
-    let worker = runner.start_worker();
+    let mut worker = runner.start_worker();
+    worker.subscribe().map_err(Failure::usage)?;
     println!("listening on http://{bound}");
     tracing::info!(
         "no token is made by itself: `runner token create --role administrator` prints one"

@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::analysis::{Limits, MAX_VARIABLES};
-use crate::pipeline;
+use crate::pipeline::{self, Broker, InvalidBrokerUrl};
 use crate::sandbox;
 use crate::vault::{MAX_VALUE_CAP, RootKey};
 
@@ -41,6 +41,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "listen", about: "address of the HTTP API" },
     Setting { name: "drain_seconds", about: "time that running guests get when serve stops" },
     Setting { name: "log_format", about: "form of the log's lines: text or json" },
+    Setting { name: "mqtt_url", about: "broker whose messages start runs: mqtt:// or mqtts://" },
+    Setting { name: "mqtt_user", about: "user at the broker" },
+    Setting { name: "mqtt_password_file", about: "file with the user's password, mode 0600" },
+    Setting { name: "mqtt_client_id", about: "client id at the broker; none: runner-PROFILE" },
     Setting { name: "guests", about: "guests that run at the same time" },
     Setting { name: "memory_budget_bytes", about: "memory of all guests together" },
     Setting { name: "wall_time_cap_ms", about: "cap on an analysis's wall time" },
@@ -129,6 +133,14 @@ pub enum Error {
     /// The store is not a URL of PostgreSQL. It is not repeated: it may hold a password.
     #[error("the setting store must look like postgres://user@host:5432/database")]
     Store,
+    /// The broker is not a URL of MQTT. It is not repeated: it may hold a password.
+    #[error(
+        "the setting mqtt_url: {InvalidBrokerUrl}; user and password have settings of their own"
+    )]
+    Broker,
+    /// A setting about the broker, and no broker.
+    #[error("the setting {0} is of no use without mqtt_url")]
+    NoBroker(&'static str),
     /// There is no home directory to put defaults in.
     #[error("{0} is not known: set HOME, or give the path")]
     NoHome(&'static str),
@@ -319,6 +331,23 @@ impl Config {
         })
     }
 
+    /// The MQTT broker, if one is named.
+    pub fn broker(&self) -> Result<Option<Broker>, Error> {
+        let text = |name| self.values.get(name).map(|(value, _)| value.clone());
+        let Some(url) = text("mqtt_url") else {
+            let lone = ["mqtt_user", "mqtt_password_file", "mqtt_client_id"];
+            let lone = lone.into_iter().find(|name| self.values.contains_key(name));
+            return lone.map_or(Ok(None), |name| Err(Error::NoBroker(name)));
+        };
+        let password_file = text("mqtt_password_file").map(|_| self.path("mqtt_password_file"));
+        Ok(Some(Broker {
+            url: url.parse().map_err(|_| Error::Broker)?,
+            user: text("mqtt_user"),
+            password_file: password_file.transpose()?,
+            client_id: text("mqtt_client_id"),
+        }))
+    }
+
     /// The settings of everything together.
     pub fn pipeline(&self) -> Result<pipeline::Settings, Error> {
         let (data, root_key) = (self.data()?, self.root_key()?);
@@ -331,6 +360,7 @@ impl Config {
             data,
             store: self.store()?,
             root_key,
+            broker: self.broker()?,
             sandbox: self.sandbox()?,
             secret_value_cap: u32::try_from(cap).unwrap_or(MAX_VALUE_CAP),
             max_variables: usize::try_from(variables).unwrap_or(MAX_VARIABLES),
@@ -411,8 +441,29 @@ mod tests {
         assert!(origins.contains(&("listen", Origin::Variable("RUNNER_LISTEN".into()))));
         assert!(origins.contains(&("data", Origin::Flag)));
         assert!(origins.contains(&("max_variables", Origin::Default)));
-        // There is no store unless one is named.
-        assert_eq!(origins.len(), SETTINGS.len() - 1);
+        // There is no store unless one is named, and nothing about a broker.
+        assert_eq!(origins.len(), SETTINGS.len() - 5);
+    }
+
+    #[test]
+    fn a_broker_is_named_by_its_url_which_is_not_repeated_when_it_is_wrong() {
+        let gather = |set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let set = set.iter().find(|(set, _)| *set == name).map(|(_, v)| (*v).to_owned());
+                set.or_else(|| home(name))
+            };
+            Config::gather(&Flags::default(), &variable)
+        };
+        let set = [("RUNNER_MQTT_URL", "mqtt://broker"), ("RUNNER_MQTT_PASSWORD_FILE", "/p")];
+        let broker = gather(&set).unwrap().broker().unwrap().unwrap();
+        assert_eq!((broker.user, broker.password_file), (None, Some("/p".into())));
+        assert!(gather(&[]).unwrap().broker().unwrap().is_none());
+        let refused = gather(&[("RUNNER_MQTT_URL", "mqtt://u:hunter2@b")]).err().unwrap();
+        let refused = refused.to_string();
+        assert!(refused.contains("mqtt://broker.example:1883"), "{refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
+        let alone = gather(&[("RUNNER_MQTT_USER", "ada")]).err().unwrap().to_string();
+        assert!(alone.contains("mqtt_user is of no use without mqtt_url"), "{alone}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::run::TriggerEntries;
 use crate::store::{Error, FiredOnce, Once, StoredAction, Tenant};
 
 /// What came.
+#[derive(Clone)]
 pub(super) struct Event {
     /// The kind of trigger.
     pub(super) kind: CauseKind,

@@ -5,13 +5,16 @@
 //! `sandbox` runs, `store` keeps.
 
 mod backup;
+mod broker;
 mod cancel;
 mod data;
 mod event;
 mod explain;
 mod held;
 mod hook;
+mod message;
 mod modules;
+mod mqtt;
 mod open;
 mod prepared;
 mod request;
@@ -23,7 +26,7 @@ mod upload;
 mod watch;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -41,6 +44,7 @@ use crate::vault::{Part, PartCipher, Vault};
 
 pub use backup::{Backup, BackupError, backup, restore};
 pub use data::DataError;
+pub use broker::{Broker, BrokerError, BrokerUrl, InvalidBrokerUrl, Link};
 pub use hook::{HookError, Hooked};
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};
@@ -72,6 +76,8 @@ pub struct Runner {
     held: Held,
     changes: Changes,
     hook_keys: hook::Keys,
+    /// How this node stands to the MQTT broker, where it listens to one.
+    link: Mutex<Option<Link>>,
     guests: Guests,
     /// One permit for each guest that may run: the worker claims no more than it can start.
     slots: Arc<Semaphore>,

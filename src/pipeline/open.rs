@@ -1,12 +1,13 @@
 //! Opening everything that a process needs: directory, keys, store, sandbox.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::broker::Broker;
 use super::held::Held;
 use super::hook;
 use super::modules::Modules;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub store: Option<String>,
     /// The file with the root key; it is made, and only then, when the store has no keyring yet.
     pub root_key: PathBuf,
+    /// The MQTT broker whose messages start runs, if there is one.
+    pub broker: Option<Broker>,
     /// Engine, limits and caps.
     pub sandbox: sandbox::Settings,
     /// The longest secret value, in characters.
@@ -168,6 +171,7 @@ impl Runner {
             held: Held::default(),
             changes,
             hook_keys: hook::Keys::new(),
+            link: Mutex::default(),
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),
             module_turn: tokio::sync::Mutex::default(),

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::broker::{BrokerError, Link};
 use super::held::Stop;
 use super::retention::keep_pruning;
 use super::snapshot::{Snapshot, Snapshots};
-use super::{Job, Module, Runner, scheduler};
+use super::{Job, Module, Runner, mqtt, scheduler};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
 use crate::run::{LEASE, RENEW_EVERY};
@@ -53,6 +54,18 @@ pub struct Worker {
 type UnderWay = mpsc::Sender<Infallible>;
 
 impl Worker {
+    /// Begins to receive what the MQTT broker of the settings has for the actions that listen to
+    /// topics; does nothing where no broker is set.
+    pub fn subscribe(&mut self) -> Result<(), BrokerError> {
+        let runner = &self.runner;
+        let Some(broker) = &runner.settings.broker else { return Ok(()) };
+        let options = broker.options(runner.profile)?;
+        runner.set_link(Link::Standby);
+        let receive = mqtt::receive(Arc::clone(runner), options, self.stop.subscribe());
+        self.others.spawn(receive);
+        Ok(())
+    }
+
     /// Stops claiming and waits, at most `drain`, until the runs that were claimed have durable
     /// outcomes. What still runs then is stopped and goes back to the queue.
     pub async fn stop(mut self, drain: Duration) {

@@ -8,7 +8,7 @@ use super::firing::ActionFault;
 use super::row::damaged;
 use super::statement::{QueryBuilder, query};
 use super::tags::{self, IDS_PER_STATEMENT};
-use super::{Connection, Error, Filter, Page, Tenant, audit};
+use super::{Connection, Error, Filter, Host, Page, Tenant, audit};
 use crate::action::{
     Action, ConditionEntry, InvalidAction, Overlap, SlotOutcome, Source, StartRules, Trigger,
 };
@@ -199,6 +199,27 @@ impl Tenant {
             })
         };
         rows.iter().map(slot).collect()
+    }
+}
+
+impl Host {
+    /// The active actions that listen to MQTT topics, each with when it was last edited. Cheap
+    /// enough to be asked again and again.
+    pub async fn topic_editions(&self) -> Result<Vec<(Id, Timestamp)>, Error> {
+        let rows = query(
+            "SELECT id, updated_at FROM action WHERE type = 'mqtt_topic' AND active = TRUE \
+             ORDER BY id",
+        );
+        let rows = rows.fetch_all(&self.store.readers).await?;
+        rows.iter().map(|row| Ok((row.id("id")?, row.time("updated_at")?))).collect()
+    }
+
+    /// The active actions that listen to MQTT topics, of every profile.
+    pub async fn topic_actions(&self) -> Result<Vec<StoredAction>, Error> {
+        let mut connection = self.store.readers.view().await?;
+        let mut select = QueryBuilder::new(COLUMNS);
+        select.push(" WHERE type = 'mqtt_topic' AND active = TRUE ORDER BY id");
+        read(&mut connection, select).await
     }
 }
 

@@ -233,7 +233,8 @@ impl Api {
     /// The data directory of a place, opened with these settings.
     pub async fn open_with(place: Place, settings: Settings) -> Self {
         let runner = Runner::open(settings).await.expect("the runner opens");
-        let worker = runner.start_worker();
+        let mut worker = runner.start_worker();
+        worker.subscribe().expect("the broker's settings are right");
         let router = api::router(Arc::clone(&runner));
         Self { place, runner, router, _worker: worker }
     }
@@ -368,6 +369,7 @@ pub fn settings(place: &Place) -> Settings {
     Settings {
         store: place.store(),
         data: place.data(),
+        broker: None,
         root_key: place.root_key(),
         sandbox,
         secret_value_cap: runner::vault::DEFAULT_VALUE_CAP,

@@ -39,6 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("utoipa", &["api"]),
     ("clap", &["cli"]),
     ("croner", &["action"]),
+    ("rumqttc", &["pipeline"]),
 ];
 
 /// Edges that the ranks would allow and the design forbids.

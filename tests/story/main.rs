@@ -19,6 +19,7 @@ mod http;
 mod keeping;
 mod layers;
 mod modules;
+mod mqtt;
 mod operations;
 mod oracle;
 mod policies;

@@ -4,11 +4,14 @@
 use std::fs;
 use std::path::Path;
 
+use axum::http::Request;
 use serde_json::{Value, json};
 
 use super::harness::{Api, repository, sample_bytes, text};
+use super::hooks::github;
 
-fn read(folder: &Path, name: &str) -> Value {
+/// A JSON file of a sample.
+pub fn read(folder: &Path, name: &str) -> Value {
     let path = folder.join(name);
     let content = fs::read_to_string(&path);
     let content = content.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -16,7 +19,7 @@ fn read(folder: &Path, name: &str) -> Value {
 }
 
 /// What `expected.json` says about a run, of a run.
-fn shown(run: &Value) -> Value {
+pub fn shown(run: &Value) -> Value {
     let texts: Vec<_> = run["console"].as_array().expect("a console").iter().collect();
     let texts: Vec<_> = texts.iter().map(|line| line["text"].clone()).collect();
     let mut shown = json!({"state": run["state"], "console": texts});
@@ -26,6 +29,49 @@ fn shown(run: &Value) -> Value {
         }
     }
     shown
+}
+
+/// Stores a sample with its secrets and its policy; answers the analysis's id.
+pub async fn install(api: &Api, name: &str) -> String {
+    let folder = repository().join("sample-analyses").join(name);
+    for secret in read(&folder, "secrets.json").as_array().expect("a list") {
+        api.post("/secrets", secret.clone()).await.ok();
+    }
+    api.post("/am", read(&folder, "policy.json")).await.ok();
+    let analysis = json!({
+        "name": name,
+        "tags": [{"key": "sample", "value": name}],
+        "variables": read(&folder, "variables.json"),
+    });
+    let id = text(&api.post("/analysis", analysis).await.ok()["id"]);
+    api.upload(&id, &sample_bytes(name)).await.ok();
+    id
+}
+
+/// Makes a sample's action; what the API answers.
+pub async fn install_action(api: &Api, name: &str, analysis: &str) -> Value {
+    let folder = repository().join("sample-analyses").join(name);
+    let mut action = read(&folder, "action.json").to_string().replace("<analysis>", analysis);
+    for secret in api.get("/secrets").await.ok().as_array().expect("a list") {
+        let name = format!("<secret {}>", text(&secret["key"]));
+        action = action.replace(&name, &text(&secret["id"]));
+    }
+    api.post("/action", action.parse().expect("JSON")).await.ok()
+}
+
+#[tokio::test]
+async fn the_sample_of_webhooks_is_started_by_a_signed_request() {
+    let api = Api::open().await;
+    let analysis = install(&api, "verify-webhook").await;
+    let hook = text(&install_action(&api, "verify-webhook", &analysis).await["hook"]);
+    let folder = repository().join("sample-analyses/verify-webhook");
+    let body = fs::read_to_string(folder.join("scope.json")).expect("a scope");
+    let signature = github("It's a Secret to Everybody", &body);
+    let request = Request::post(hook).header("x-hub-signature-256", signature);
+    let answer = api.send(request.body(body.into()).expect("a request")).await.ok();
+    let run = api.get(&format!("/runs/{}?wait=50", text(&answer["runs"][0]))).await.ok();
+    assert_eq!(shown(&run), read(&folder, "expected.json"));
+    assert_eq!(run["cause"]["kind"], "webhook");
 }
 
 #[tokio::test]
@@ -38,26 +84,14 @@ async fn every_sample_gives_what_its_folder_says() {
         .map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
     names.sort();
-    for known in ["verify-webhook", "sensor-average", "stock-alert"] {
+    for known in ["verify-webhook", "sensor-average", "mqtt-alarm", "stock-alert"] {
         assert!(names.iter().any(|name| name == known), "{known} is not among {names:?}");
     }
     // All in one profile: what one may see, the others must not.
     let api = Api::open().await;
     let mut ids = Vec::new();
     for name in &names {
-        let folder = root.join(name);
-        for secret in read(&folder, "secrets.json").as_array().expect("a list") {
-            api.post("/secrets", secret.clone()).await.ok();
-        }
-        api.post("/am", read(&folder, "policy.json")).await.ok();
-        let analysis = json!({
-            "name": name,
-            "tags": [{"key": "sample", "value": name}],
-            "variables": read(&folder, "variables.json"),
-        });
-        let id = text(&api.post("/analysis", analysis).await.ok()["id"]);
-        api.upload(&id, &sample_bytes(name)).await.ok();
-        ids.push(id);
+        ids.push(install(&api, name).await);
     }
     for (name, id) in names.iter().zip(&ids) {
         let folder = root.join(name);

@@ -82,6 +82,7 @@ CREATE TABLE action (
 );
 CREATE INDEX action_by_name ON action (profile_id, name);
 CREATE INDEX action_due ON action (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX action_of_topics ON action (id) WHERE type = 'mqtt_topic';
 
 -- What an action listens to, found by index when an event comes.
 CREATE TABLE action_trigger (
