@@ -1,10 +1,10 @@
 # What a newcomer needs is `make demo` and `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test samples chaos bench lint deny
+.PHONY: help demo test samples chaos bench bench-http lint deny
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: samples ## Show the main job, on a data directory of its own
 	@cargo build --locked --quiet
@@ -21,6 +21,9 @@ chaos: samples ## Kill nodes and databases under load; ROUNDS=200 says how often
 
 bench: samples ## Print the four ratios of docs/speed.md
 	cargo bench --locked --profile dev --config benches/profile.toml
+
+bench-http: samples ## Measure whole nodes over HTTP, as docs/speed.md tells; needs wrk
+	scripts/with-servers tests/chaos/measure
 
 lint: ## Check format, lints and documentation
 	cargo fmt --check

@@ -31,9 +31,7 @@ class Load:
         self._ledger = ledger
         self._stopped = threading.Event()
         self.problems = []
-        ways = [self._plain, self._keyed, self._keyed, self._changes]
-        if profile.unsigned_hook:
-            ways += [self._unsigned, self._signed]
+        ways = [self._plain, self._keyed, self._keyed, self._changes, self._unsigned, self._signed]
         self._threads = [threading.Thread(target=self._work, args=(way,)) for way in ways]
         for thread in self._threads:
             thread.start()
