@@ -45,6 +45,7 @@ pub struct StartRules {
     /// Over how many seconds the starts of one instant are spread, 0 to 3,600.
     pub spread_seconds: u32,
     /// How many runs of the action go on at once; none for as many as there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
 }
 

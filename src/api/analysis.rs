@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::body::Body;
@@ -50,7 +50,7 @@ pub struct AnalysisFields {
     /// Which failed attempts are tried again, as `{"attempts": 3, "backoff_ms": 1000,
     /// "max_backoff_ms": 60000, "faults": ["internal"]}`; what is left out has its default.
     #[schema(value_type = Option<Object>)]
-    retry: Option<Retry>,
+    retry: Option<Map<String, Value>>,
     /// The original's schedule of an analysis: use an action for that.
     interval: Option<Value>,
     // Clients send back what they read; these are not changed so.
@@ -352,9 +352,7 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
     if let Some(limits) = &limits {
         limits.check(&settings.sandbox.caps)?;
     }
-    if let Some(retry) = &sent.retry {
-        retry.check()?;
-    }
+    let retry = sent.retry.map(retry).transpose()?;
     let variables = match sent.variables {
         None => None,
         Some(sent) => {
@@ -370,11 +368,19 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
         run_on: sent.run_on,
         runtime: sent.runtime,
         limits,
-        retry: sent.retry,
+        retry,
         tags: sent.tags.map(Tags::new).transpose()?,
         variables,
         token: None,
     })
+}
+
+/// Retry rules as they are sent; what is left out has its default.
+fn retry(sent: Map<String, Value>) -> Result<Retry, Refusal> {
+    let retry: Retry = serde_json::from_value(Value::Object(sent))
+        .map_err(|error| Refusal::invalid(format!("retry: {error}")))?;
+    retry.check()?;
+    Ok(retry)
 }
 
 impl LimitsChange {

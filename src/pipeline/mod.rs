@@ -43,8 +43,8 @@ use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
 pub use backup::{Backup, BackupError, backup, restore};
-pub use data::DataError;
 pub use broker::{Broker, BrokerError, BrokerUrl, InvalidBrokerUrl, Link};
+pub use data::DataError;
 pub use hook::{HookError, Hooked};
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};

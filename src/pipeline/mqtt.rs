@@ -362,12 +362,7 @@ async fn fired_if_any(current: &mut Option<UnderWay>) {
 }
 
 /// Writes down which actions hear nothing because the broker refuses one of their filters.
-async fn refused(
-    runner: &Runner,
-    actions: &[StoredAction],
-    filter: &str,
-    answer: &SubAck,
-) {
+async fn refused(runner: &Runner, actions: &[StoredAction], filter: &str, answer: &SubAck) {
     for code in &answer.return_codes {
         if matches!(code, SubscribeReasonCode::Success(_)) {
             continue;

@@ -205,7 +205,7 @@ impl Runner {
         }
         match self.host().renew(&self.worker, runs.clone(), LEASE).await {
             // A run that has just ended is not held any more either; stopping it does nothing.
-            Ok(renewed) => self.held.renewed(&runs, &renewed.held, asked),
+            Ok(held) => self.held.renewed(&runs, &held, asked),
             Err(error) => tracing::warn!(%error, "leases could not be renewed"),
         }
     }

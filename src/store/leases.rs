@@ -22,43 +22,30 @@ pub enum Cancelled {
     Ended(State),
 }
 
-/// What a worker learns when it renews its leases.
-#[derive(Default, Debug)]
-pub struct Renewed {
-    /// Runs that it still holds.
-    pub held: Vec<Id>,
-    /// Those of them that somebody asked to cancel.
-    pub cancelled: Vec<Id>,
-}
-
 impl Host {
-    /// Renews the leases of these runs, as far as `worker` still holds them.
+    /// Renews the leases of these runs, as far as `worker` still holds them, and answers those.
     pub async fn renew(
         &self,
         worker: &str,
         runs: Vec<Id>,
         lease: Duration,
-    ) -> Result<Renewed, Error> {
+    ) -> Result<Vec<Id>, Error> {
         let worker = worker.to_owned();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let until = connection.now().await?.plus(lease);
-                let mut renewed = Renewed::default();
+                let mut held = Vec::with_capacity(runs.len());
                 for runs in runs.chunks(super::tags::IDS_PER_STATEMENT) {
                     let mut update = QueryBuilder::new("UPDATE run SET lease_until = ");
                     update.push_bind(until.as_millis());
                     update.push(" WHERE state = 'running' AND worker = ").push_bind(&worker);
                     update.push(" AND id IN (").push_list(runs.iter().map(Id::to_string));
-                    update.push(") RETURNING id, cancelled_by");
+                    update.push(") RETURNING id");
                     for row in update.build().fetch_all(&mut *connection).await? {
-                        let id = row.id("id")?;
-                        renewed.held.push(id);
-                        if row.optional_text("cancelled_by")?.is_some() {
-                            renewed.cancelled.push(id);
-                        }
+                        held.push(row.id("id")?);
                     }
                 }
-                Ok(renewed)
+                Ok(held)
             })
         });
         write.await

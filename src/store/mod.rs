@@ -64,7 +64,7 @@ pub use events::Change;
 pub use firing::{ActionFault, Fired, FiredOnce, Firing};
 pub use host::{Host, TokenOwner};
 pub use idempotency::Once;
-pub use leases::{Cancelled, Renewed};
+pub use leases::Cancelled;
 pub use listing::{Filter, Page};
 pub use notices::Notices;
 pub use queue::{Acknowledged, Finished, NewRun};

@@ -162,7 +162,9 @@ async fn a_token_of_a_device_permits_what_it_says_and_nothing_else() {
     let mut refused = 0;
     for (method, template) in operations() {
         let link = template.ends_with("/module");
-        if link || ["/status", "/health", "/info", "/data", "/hook/{id}"].contains(&template.as_str()) {
+        if link
+            || ["/status", "/health", "/info", "/data", "/hook/{id}"].contains(&template.as_str())
+        {
             continue;
         }
         let body = world.body(&method, &template).unwrap_or(Value::Null);

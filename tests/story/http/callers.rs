@@ -70,7 +70,9 @@ async fn no_token_and_wrong_tokens_are_unauthenticated_everywhere() {
         Some(format!("{}…{}", &token[..2], &token[32..])),
     ];
     for (method, template) in operations() {
-        if ["/status", "/health", "/analysis/{id}/module", "/hook/{id}"].contains(&template.as_str()) {
+        if ["/status", "/health", "/analysis/{id}/module", "/hook/{id}"]
+            .contains(&template.as_str())
+        {
             continue;
         }
         let body = world.body(&method, &template).unwrap_or(Value::Null).to_string();
