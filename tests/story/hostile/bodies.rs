@@ -196,7 +196,9 @@ async fn the_content_type_decides_nothing_but_the_form_of_an_upload() {
             let answer = check(&raw, &place);
             let named = ["/secrets", "/device/token"].contains(&template.as_str());
             let again = named && raw.status.as_u16() == 409;
-            assert!(raw.status.is_success() || again, "{place}: {answer}");
+            // The original takes raw payloads by this type; it is said that they are not.
+            let payload = template.ends_with("/data") && kind == Some("text/plain");
+            assert!(raw.status.is_success() || again || payload, "{place}: {answer}");
         }
     }
     // A JSON text is no module, whatever is in it.
