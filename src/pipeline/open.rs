@@ -189,11 +189,8 @@ impl Runner {
 
 /// Opens the keyring, or founds a new one with its first profile.
 async fn keyring(host: &Host, root_key: &Path) -> Result<(Keyring, Id), OpenError> {
-    let wrapped = host.wrapped_keys().await?;
-    if !wrapped.is_empty() {
-        let keyring = Keyring::open(&RootKey::read(root_key)?, &wrapped)?;
-        let profile = host.profiles().await?.first().copied().ok_or(OpenError::NoProfile)?;
-        return Ok((keyring, profile));
+    if let Some(found) = found(host, root_key).await? {
+        return Ok(found);
     }
     let made = !root_key.exists();
     let root = match made {
@@ -206,13 +203,24 @@ async fn keyring(host: &Host, root_key: &Path) -> Result<(Keyring, Id), OpenErro
     let data_key = keyring.add_profile(&root, profile, now);
     match host.found(profile, PROFILE, vec![host_key, data_key], now).await {
         Ok(()) => Ok((keyring, profile)),
-        Err(store::Error::Exists) => {
-            if made {
-                // It opens nothing: it must not be taken for the one that does.
-                let _ = std::fs::remove_file(root_key);
-            }
+        Err(store::Error::Exists) if made => {
+            // It opens nothing: it must not be taken for the one that does.
+            let _ = std::fs::remove_file(root_key);
             Err(OpenError::Founded)
         }
+        // Another node was quicker.
+        Err(store::Error::Exists) => found(host, root_key).await?.ok_or(OpenError::NoProfile),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Opens the keyring that the store has, if it has one.
+async fn found(host: &Host, root_key: &Path) -> Result<Option<(Keyring, Id)>, OpenError> {
+    let wrapped = host.wrapped_keys().await?;
+    if wrapped.is_empty() {
+        return Ok(None);
+    }
+    let keyring = Keyring::open(&RootKey::read(root_key)?, &wrapped)?;
+    let profile = host.profiles().await?.first().copied().ok_or(OpenError::NoProfile)?;
+    Ok(Some((keyring, profile)))
 }

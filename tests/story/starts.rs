@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
+use runner::pipeline::Runner;
 use serde_json::{Value, json};
 
 use super::by_hand;
-use super::harness::{Api, Place, text};
+use super::cli::{configure, make};
+use super::harness::{Api, Place, settings, text};
 
 /// How long a story waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -301,6 +303,100 @@ async fn what_can_never_fire_or_does_not_exist_is_refused_with_what_to_write() {
         "name": "n", "type": "schedule", "trigger": schedule("0 8 * * *"), "action": unknown,
     });
     assert_eq!(api.post("/action", body).await.refused(400).0, "analysis_not_found");
+}
+
+#[tokio::test]
+async fn a_chain_of_runs_that_cause_runs_ends() {
+    let api = Api::open().await;
+    let secret = api.secret("LOOP", "0", ("env", "loop")).await;
+    let made = api.post("/analysis", json!({"name": "loop"})).await.ok();
+    let (analysis, token) = (text(&made["id"]), text(&made["token"]));
+    api.upload(&analysis, &by_hand::sleeps(3_600_000)).await.ok();
+    let edits = json!([{"effect": "allow", "action": ["edit"], "resource": ["secrets"]}]);
+    let targets = json!([["analysis", "id", analysis]]);
+    let policy = json!({"name": "edits", "targets": targets, "permissions": edits});
+    api.post("/am", policy).await.ok();
+    let action = action(
+        &api,
+        json!({
+            "name": "loop",
+            "type": "resource",
+            "trigger": [{"resource": "secrets", "when": "update"}],
+            "action": {"type": "script", "script": [analysis]},
+        }),
+    )
+    .await;
+    api.post(&format!("/analysis/{analysis}/run"), json!({})).await.ok();
+    // Each run edits the secret, which starts the next one.
+    let edit = async |number: usize| {
+        let change = json!({"value": number.to_string()});
+        let path = format!("/secrets/{secret}");
+        api.call_as(&token, Method::PUT, &path, change).await.ok();
+    };
+    for depth in 1..=16 {
+        edit(depth).await;
+        let caused = wait_for("the next run", async || {
+            let runs = runs(&api, &analysis).await;
+            (runs.len() == depth + 1).then(|| runs[0]["cause"].clone())
+        });
+        assert_eq!(caused.await["depth"], depth);
+    }
+    edit(17).await;
+    let fault = wait_for("the fault", async || {
+        api.get(&format!("/action/{action}")).await.ok().get("fault").cloned()
+    });
+    assert_eq!(fault.await["code"], "chain_too_deep");
+    assert_eq!(runs(&api, &analysis).await.len(), 17);
+}
+
+#[test]
+fn a_run_that_outlasts_the_drain_goes_back_to_the_queue_and_ends_later() {
+    let place = Place::new();
+    configure(&place, "drain_seconds = 0\n");
+    make(&place, "slow", by_hand::sleeps_in_its_first_attempt());
+    let server = place.serve();
+    let run = place.run(["run", "start", "slow", "--detach"]).ok().trim().to_owned();
+    let shown = || -> Value {
+        let shown = place.run(["run", "show", &run, "--json"]).ok();
+        serde_json::from_str(&shown).expect("JSON")
+    };
+    let started = Instant::now();
+    while shown()["state"] != "running" {
+        assert!(started.elapsed() < PATIENCE, "it does not start");
+    }
+    server.stop();
+    assert_eq!(shown()["state"], "queued", "{}", shown());
+    let server = place.serve();
+    while shown()["state"] != "succeeded" {
+        assert!(started.elapsed() < PATIENCE, "it does not end: {}", shown());
+    }
+    assert_eq!(shown()["attempts"], 2);
+    server.stop();
+}
+
+#[tokio::test]
+async fn of_two_that_begin_one_store_at_the_same_time_each_opens_it_or_says_why() {
+    // With the same root key, all of them open it: one founds it, the others find it.
+    let key = Place::new();
+    key.run(["secret", "list"]).ok();
+    let first = Place::shared();
+    std::fs::copy(key.root_key(), first.root_key()).expect("the root key");
+    let (second, third) = (Place::node_of(&first), Place::node_of(&first));
+    let opened = tokio::join!(
+        Runner::open(settings(&first)),
+        Runner::open(settings(&second)),
+        Runner::open(settings(&third)),
+    );
+    let profiles = [opened.0, opened.1, opened.2].map(|runner| match runner {
+        Ok(runner) => runner.profile(),
+        Err(error) => panic!("a node does not open: {error}"),
+    });
+    assert!(profiles.iter().all(|profile| *profile == profiles[0]), "{profiles:?}");
+    // Where there is a store, no root key is made.
+    let stranger = Place::node_of(&first);
+    std::fs::remove_file(stranger.root_key()).expect("it was copied");
+    assert!(Runner::open(settings(&stranger)).await.is_err());
+    assert!(!stranger.root_key().exists());
 }
 
 #[tokio::test]
