@@ -10,8 +10,8 @@ demo: samples ## Show the main job, on a data directory of its own
 	@cargo build --locked --quiet
 	@scripts/demo
 
-test: ## Run all tests, beside servers of their own
-	scripts/with-servers cargo test --locked
+test: ## Run all tests beside servers of their own, the stories on both databases
+	scripts/with-servers scripts/test
 
 samples: ## Build the sample analyses into target/analyses
 	@sample-analyses/build

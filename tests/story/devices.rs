@@ -35,7 +35,7 @@ fn at(second: u32) -> String {
 
 #[tokio::test]
 async fn the_last_record_of_each_variable_is_kept_whole_and_sealed() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let (id, token) = device(&api, "boiler").await;
     assert!(token.starts_with("d-"), "{token}");
     // The Python client sends an object where it is given one, the JavaScript client a list.
@@ -335,7 +335,7 @@ async fn a_device_keeps_what_clients_say_about_it() {
 
 #[tokio::test]
 async fn changes_of_devices_stand_in_the_audit_and_name_no_token() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let (id, token) = device(&api, "d").await;
     let path = format!("/device/{id}");
     api.put(&path, json!({"name": "e"})).await.ok();
@@ -359,7 +359,7 @@ async fn changes_of_devices_stand_in_the_audit_and_name_no_token() {
 
 #[tokio::test]
 async fn a_written_row_turns_no_token_and_moves_no_record() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let (_, token) = device(&api, "mine").await;
     let (other, _) = device(&api, "other").await;
     let new =

@@ -16,7 +16,7 @@ async fn edit(place: &Place, statements: &'static str) {
 
 #[tokio::test]
 async fn a_written_row_makes_no_token_and_turns_none() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let made = |name: &str| api.post("/analysis", json!({"name": name}));
     let (mine, _) = (made("mine").await.ok(), made("other").await.ok());
     let token = text(&mine["token"]);

@@ -224,6 +224,11 @@ impl Api {
         Self::open_at(Place::new()).await
     }
 
+    /// A new data directory with its store in it, opened.
+    pub async fn alone() -> Self {
+        Self::open_at(Place::alone()).await
+    }
+
     /// The data directory of a place, opened.
     pub async fn open_at(place: Place) -> Self {
         let settings = settings(&place);

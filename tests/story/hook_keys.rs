@@ -24,7 +24,7 @@ async fn a_rotated_secret_counts_from_the_next_request_on() {
 
 #[tokio::test]
 async fn a_deleted_secret_faults_the_action_until_another_is_named() {
-    let scene = Scene::new(json!({"form": "github"})).await;
+    let scene = Scene::alone(json!({"form": "github"})).await;
     let started = scene.post(&[(HEADER, SIGNATURE)], BODY).await.ok();
     scene.api.get(&format!("/runs/{}?wait=20", text(&started["runs"][0]))).await.ok();
     scene.api.delete(&format!("/secrets/{}", scene.secret)).await.ok();
@@ -53,7 +53,7 @@ async fn a_deleted_secret_faults_the_action_until_another_is_named() {
 
 #[tokio::test]
 async fn a_secret_whose_row_was_changed_is_no_key() {
-    let Scene { api, analysis, secret, action } = Scene::new(json!({"form": "github"})).await;
+    let Scene { api, analysis, secret, action } = Scene::alone(json!({"form": "github"})).await;
     let place = api.close().await;
     let mut rows = database(&place).await;
     // The ciphertext of a key that the attacker knows cannot be made; another's is no help.
@@ -71,7 +71,7 @@ async fn a_secret_whose_row_was_changed_is_no_key() {
 
 #[tokio::test]
 async fn the_use_of_a_secret_stands_in_the_audit_once_for_each_generation() {
-    let scene = Scene::new(json!({"form": "github"})).await;
+    let scene = Scene::alone(json!({"form": "github"})).await;
     scene.post(&[], BODY).await.refused(401);
     for body in ["one", "two", "three"] {
         scene.post(&[(HEADER, &github(KEY, body))], body).await.ok();

@@ -41,8 +41,16 @@ pub fn webhook(analysis: &str, trigger: &Value) -> Value {
 
 impl Scene {
     /// `trigger` is completed by the secret, unless it is unsigned.
-    pub async fn new(mut trigger: Value) -> Self {
-        let api = Api::open().await;
+    pub async fn new(trigger: Value) -> Self {
+        Self::on(Api::open().await, trigger).await
+    }
+
+    /// As [`Self::new`], with a store in the data directory.
+    pub async fn alone(trigger: Value) -> Self {
+        Self::on(Api::alone().await, trigger).await
+    }
+
+    async fn on(api: Api, mut trigger: Value) -> Self {
         let analysis = api.analysis("echo", &by_hand::echo()).await;
         let secret = api.secret("HOOK_KEY", KEY, ("team", "web")).await;
         if trigger.get("unsigned").is_none() {
@@ -122,7 +130,7 @@ async fn githubs_documented_delivery_starts_a_run_with_its_body() {
 
 #[tokio::test]
 async fn a_request_that_is_not_signed_is_refused_and_writes_nothing() {
-    let scene = Scene::new(json!({"form": "github"})).await;
+    let scene = Scene::alone(json!({"form": "github"})).await;
     let mut watch = Watch::on(&scene.api).await;
     let version = watch.version().await;
     let wrong_key = github("another key", BODY);

@@ -234,11 +234,9 @@ async fn a_backup_made_while_serving_is_one_moment_and_comes_back_whole() {
     let restored = Place::node_of(&place);
     let done = restored.run(["restore", path(&backups[3])]);
     assert_eq!(done.ok().trim(), path(&restored.data()));
-    let mut at_rest = database(&restored).await;
     let half = "SELECT COUNT(*) FROM run WHERE state = 'succeeded' AND 1 <> (SELECT COUNT(*) \
          FROM attempt WHERE run_id = run.id AND finished_at IS NOT NULL)";
-    assert_eq!(number(&mut at_rest, half).await, 0);
-    at_rest.close().await.expect("it closes");
+    assert_eq!(number(&restored, half).await, 0);
     let served = Served::start(&restored);
     assert_served(&served, &shows, &under_way);
     served.server.stop();
@@ -314,14 +312,6 @@ fn module_of(place: &Place) -> PathBuf {
     modules.next().expect("one").expect("an entry").path()
 }
 
-/// One number from a PostgreSQL database.
-async fn count(url: &str, select: &'static str) -> i64 {
-    let mut connection = PgConnection::connect(url).await.expect("the database answers");
-    let row = sqlx::query(select).fetch_one(&mut connection).await.expect("a row");
-    connection.close().await.expect("it closes");
-    row.get(0)
-}
-
 #[tokio::test]
 async fn a_store_moves_into_postgresql_even_when_the_move_is_killed() {
     if !has_postgres() {
@@ -336,7 +326,7 @@ async fn a_store_moves_into_postgresql_even_when_the_move_is_killed() {
          WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999) \
          SELECT profile.id, i, 'x', 'secrets.create', 'r', '{\"ü\": \"\u{1}\"}' FROM n, profile";
     sqlx::query(AssertSqlSafe(many)).execute(&mut source).await.expect("rows");
-    let entries = number(&mut source, "SELECT COUNT(*) FROM audit").await;
+    let entries = number(&place, "SELECT COUNT(*) FROM audit").await;
     source.close().await.expect("it closes");
 
     let target = Place::shared();
@@ -350,7 +340,7 @@ async fn a_store_moves_into_postgresql_even_when_the_move_is_killed() {
     told.lines().find(|line| line.as_ref().is_ok_and(|line| line.starts_with("audit: 1000 ")));
     moving.kill().expect("it can be killed");
     moving.wait().expect("it is gone");
-    let copied = count(&url, "SELECT COUNT(*) FROM audit").await;
+    let copied = number(&target, "SELECT COUNT(*) FROM audit").await;
     assert!(copied > 0 && copied < entries, "{copied} of {entries}");
 
     let half = target.run(["analysis", "list"]);
@@ -373,7 +363,7 @@ async fn a_store_moves_into_postgresql_even_when_the_move_is_killed() {
     let tables = moved.ok();
     assert!(tables.lines().any(|l| l.starts_with("audit") && l.contains(&entries.to_string())));
     assert!(tables.lines().any(|line| line.starts_with("module ")), "{tables}");
-    assert_eq!(count(&url, "SELECT COUNT(*) FROM audit").await, entries);
+    assert_eq!(number(&target, "SELECT COUNT(*) FROM audit").await, entries);
 
     let again = place.run(line);
     assert_eq!(again.code(), 2);

@@ -40,7 +40,7 @@ async fn versions(api: &Api, id: &str) -> (Value, Value) {
 
 #[tokio::test]
 async fn what_is_no_module_is_refused_with_what_was_found_and_what_to_do() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let id = api.analysis("kept", &by_hand::says("one")).await;
     let whole = sample_bytes("verify-webhook");
     let mut damaged = whole.clone();
@@ -204,7 +204,7 @@ fn a_module_that_takes_too_much_memory_to_compile_is_refused() {
 
 #[tokio::test]
 async fn every_upload_is_a_version_and_an_earlier_one_can_be_activated() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let made = api.post("/analysis", json!({"name": "versions"})).await.ok();
     let id = text(&made["id"]);
     let modules = [by_hand::says("one"), by_hand::says("two"), by_hand::echo()];
@@ -296,7 +296,7 @@ async fn an_artefact_that_was_changed_on_disk_is_compiled_again() {
 #[tokio::test]
 async fn a_module_that_is_gone_or_changed_fails_its_runs_until_it_is_uploaded_again() {
     let module = by_hand::says("one");
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let id = api.analysis("one", &module).await;
     let mut place = api.close().await;
     let forget = |place: &Place| {
@@ -327,7 +327,7 @@ async fn a_module_that_is_gone_or_changed_fails_its_runs_until_it_is_uploaded_ag
 
 #[tokio::test]
 async fn deleting_an_analysis_removes_the_module_files_that_no_other_uses() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let (shared, own) = (by_hand::says("shared"), by_hand::says("own"));
     let first = api.analysis("first", &shared).await;
     let second = api.analysis("second", &shared).await;

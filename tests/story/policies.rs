@@ -22,7 +22,15 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new() -> Self {
-        let api = Api::open().await;
+        Self::on(Api::open().await).await
+    }
+
+    /// As [`Self::new`], with a store in the data directory.
+    pub async fn alone() -> Self {
+        Self::on(Api::alone().await).await
+    }
+
+    async fn on(api: Api) -> Self {
         let red = api.secret("RED_KEY", "red value 1", RED).await;
         api.secret("BLUE_KEY", "blue value 2", BLUE).await;
         let tags = json!([{"key": "env", "value": "prod"}, {"key": "team", "value": "red"}]);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 /// The server's URL.
 #[track_caller]
@@ -31,4 +31,12 @@ pub fn database() -> String {
     let url = self::server();
     let (before, _) = url.rsplit_once('/').expect("a URL with a database");
     format!("{before}/{name}")
+}
+
+/// The one number that a query of a database answers.
+pub async fn number(url: &str, query: &'static str) -> i64 {
+    let mut connection = PgConnection::connect(url).await.expect("the database answers");
+    let row = sqlx::query(query).fetch_one(&mut connection).await.expect("a row");
+    connection.close().await.expect("it closes");
+    row.get(0)
 }

@@ -88,7 +88,7 @@ async fn explain_is_for_administrators() {
 
 #[tokio::test]
 async fn the_audit_names_who_did_what_and_which_keys_were_granted() {
-    let scene = Scene::new().await;
+    let scene = Scene::alone().await;
     let policy = scene.policy(json!([access("allow", tagged(RED))])).await;
     scene
         .api
@@ -155,7 +155,7 @@ async fn the_audit_names_who_did_what_and_which_keys_were_granted() {
 
 #[tokio::test]
 async fn nobody_edits_or_deletes_the_audit() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     api.secret("KEY", "some value", RED).await;
     let place = api.close().await;
     let mut database = database(&place).await;

@@ -376,7 +376,7 @@ async fn the_data_directory_holds_no_plaintext() {
         // Parts of a value are no less of it.
         "MIIEvQIBADANBgkqhkiG",
     ];
-    let api = Api::open().await;
+    let api = Api::alone().await;
     secrets(&api).await;
     let token = &api.get("/secrets?filter[key]=TOKEN").await.ok()[0]["id"];
     let token = format!("/secrets/{}", text(token));

@@ -323,7 +323,7 @@ pub fn on_disk(place: &Place, bytes: &[u8]) -> bool {
 
 #[tokio::test]
 async fn a_deleted_secret_leaves_a_tombstone_and_no_ciphertext() {
-    let api = Api::open().await;
+    let api = Api::alone().await;
     let id = api.secret("GONE", VALUE, TAG).await;
     // Values long enough to fill pages of their own, and short ones.
     let long = api.secret("LONG", &VALUE.repeat(100), TAG).await;

@@ -28,7 +28,7 @@ fn picture(folder: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
 
 /// A store made by the real binary, with one secret.
 fn store() -> Place {
-    let place = Place::new();
+    let place = Place::alone();
     let create = ["secret", "create", "KEY", "--tag", "team=red", "--value-stdin"];
     place.run_with(create, VALUE).ok();
     place

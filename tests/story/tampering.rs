@@ -20,7 +20,7 @@ struct Vault {
 
 impl Vault {
     async fn new() -> Self {
-        let api = Api::open().await;
+        let api = Api::alone().await;
         for (key, value) in [("ALPHA", "alpha value 1"), ("BETA", "beta value 22")] {
             api.secret(key, value, TAG).await;
         }
@@ -208,7 +208,7 @@ async fn a_row_of_another_profile_does_not_open() {
     let vault = Vault::new().await;
     // Another store under the same root key, whose profile is moved in beside: its data key too,
     // so that nothing but the binding to the profile is in the way.
-    let foreign = Place::new();
+    let foreign = Place::alone();
     fs::copy(vault.place.root_key(), foreign.root_key()).expect("a copy");
     let api = Api::open_at(foreign).await;
     api.secret("ALPHA", "the value of a stranger", TAG).await;

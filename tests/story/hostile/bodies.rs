@@ -32,7 +32,7 @@ fn with_bodies(world: &World) -> Vec<(Method, String, String)> {
 
 #[tokio::test]
 async fn a_body_that_is_cut_anywhere_is_refused_and_not_repeated() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let mut watch = Watch::on(&world.api).await;
     for (method, template, body) in with_bodies(&world) {
         let path = world.fill(&template);
@@ -50,7 +50,7 @@ async fn a_body_that_is_cut_anywhere_is_refused_and_not_repeated() {
 
 #[tokio::test]
 async fn a_field_that_stands_twice_is_refused() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let mut watch = Watch::on(&world.api).await;
     let mut seen = 0;
     for (method, template, body) in with_bodies(&world) {
@@ -90,7 +90,7 @@ async fn a_field_that_nobody_knows_is_refused() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_before_it_is_read_whole() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let mut watch = Watch::on(&world.api).await;
     for (method, template, body) in with_bodies(&world) {
         // These take modules, whose bounds are elsewhere.
@@ -118,7 +118,7 @@ async fn a_body_over_the_limit_is_refused_before_it_is_read_whole() {
 
 #[tokio::test]
 async fn bodies_that_are_not_text_or_not_objects_are_refused() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let mut watch = Watch::on(&world.api).await;
     for (method, template, body) in with_bodies(&world) {
         let path = world.fill(&template);

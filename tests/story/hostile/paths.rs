@@ -13,7 +13,7 @@ use crate::http::world::{World, operations};
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found_by_any_operation() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let mut watch = Watch::on(&world.api).await;
     let version = watch.version().await;
     let long = "a".repeat(5_000);
@@ -132,7 +132,7 @@ async fn paths_of_all_kinds_answer_in_json() {
 
 #[tokio::test]
 async fn absurd_query_strings_are_understood_or_refused() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let mut watch = Watch::on(&world.api).await;
     let version = watch.version().await;
     let fields = "fields=id&".repeat(5_000);

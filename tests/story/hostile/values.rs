@@ -307,7 +307,7 @@ async fn remove(world: &World, template: &str, answer: &Value) {
 
 /// One operation, every field, every hostile value.
 async fn sweep(method: Method, template: &str) {
-    let world = World::new().await;
+    let world = World::alone().await;
     let before = witness(&world).await;
     let mut watch = Watch::on(&world.api).await;
     let path = world.fill(template);

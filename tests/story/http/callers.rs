@@ -182,7 +182,7 @@ async fn rotating_the_token_of_an_analysis_ends_the_one_before() {
 
 #[tokio::test]
 async fn tokens_are_shown_once_and_kept_only_as_a_hint() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let World { api, token, administrator, analysis, analysis_token, run_token, .. } = &world;
     let rotated = api.get(&format!("/analysis/{analysis}/token")).await.ok();
     let rotated = text(&rotated["analysis_token"]);

@@ -79,7 +79,15 @@ pub fn holds(folder: &Path, needle: &[u8]) -> bool {
 impl World {
     /// A new one.
     pub async fn new() -> Self {
-        let api = Api::open().await;
+        Self::on(Api::open().await).await
+    }
+
+    /// A new one whose store is in its data directory.
+    pub async fn alone() -> Self {
+        Self::on(Api::alone().await).await
+    }
+
+    async fn on(api: Api) -> Self {
         let secret = api.secret("WORLD", SENTINEL, ("env", "prod")).await;
         let new = json!({"name": "world", "tags": [{"key": "team", "value": "blue"}]});
         let made = api.post("/analysis", new).await.ok();
