@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use axum::http::Request;
+use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::harness::{Api, repository, sample_bytes, text};
@@ -70,8 +71,97 @@ async fn the_sample_of_webhooks_is_started_by_a_signed_request() {
     let request = Request::post(hook).header("x-hub-signature-256", signature);
     let answer = api.send(request.body(body.into()).expect("a request")).await.ok();
     let run = api.get(&format!("/runs/{}?wait=50", text(&answer["runs"][0]))).await.ok();
-    assert_eq!(shown(&run), read(&folder, "expected.json"));
-    assert_eq!(run["cause"]["kind"], "webhook");
+    assert_expected(&run, "verify-webhook", "webhook");
+}
+
+/// The first run of an analysis when it has ended; it must begin within so many seconds.
+async fn started(api: &Api, analysis: &str, seconds: u64) -> Value {
+    let began = Instant::now();
+    loop {
+        let runs = api.get(&format!("/runs?filter[analysis]={analysis}")).await.ok();
+        if let Some(first) = runs.as_array().and_then(|runs| runs.last()) {
+            return api.get(&format!("/runs/{}?wait=50", text(&first["id"]))).await.ok();
+        }
+        assert!(began.elapsed() < Duration::from_secs(seconds), "no run in {seconds} s");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A run is what the sample's folder says, and this kind of trigger started it.
+#[track_caller]
+fn assert_expected(run: &Value, name: &str, kind: &str) {
+    let folder = repository().join("sample-analyses").join(name);
+    assert_eq!(shown(run), read(&folder, "expected.json"), "{name}");
+    assert_eq!(run["cause"]["kind"], kind, "{name}");
+}
+
+/// Changes the trigger of a sample's action, whose own would take too long for a test.
+async fn hasten(api: &Api, made: &Value, trigger: Value) {
+    let action = text(&made["action"]);
+    api.put(&format!("/action/{action}"), json!({"trigger": [trigger]})).await.ok();
+}
+
+#[tokio::test]
+async fn the_sample_of_schedules_is_started_by_the_next_minute() {
+    let api = Api::open().await;
+    let analysis = install(&api, "key-inventory").await;
+    let made = install_action(&api, "key-inventory", &analysis).await;
+    let next = text(&made["next"][0]);
+    // Six in London is five or six in UTC.
+    assert!(next.ends_with("T05:00:00.000Z") || next.ends_with("T06:00:00.000Z"), "{next}");
+    hasten(&api, &made, json!({"cron": "* * * * *", "timezone": "Europe/London"})).await;
+    let run = started(&api, &analysis, 70).await;
+    assert_expected(&run, "key-inventory", "schedule");
+}
+
+#[tokio::test]
+async fn the_sample_of_intervals_is_started_second_by_second() {
+    let api = Api::open().await;
+    let analysis = install(&api, "heartbeat").await;
+    let made = install_action(&api, "heartbeat", &analysis).await;
+    hasten(&api, &made, json!({"interval": "1 second"})).await;
+    let run = started(&api, &analysis, 30).await;
+    assert_eq!((&run["state"], &run["cause"]["kind"]), (&json!("succeeded"), &json!("interval")));
+    let beat = text(&run["console"][0]["text"]);
+    let of_2026_or_later = beat.starts_with("beat ") && beat.as_str() > "beat 1767225600";
+    assert!(of_2026_or_later && beat.contains(", signature "), "{beat}");
+}
+
+#[tokio::test]
+async fn the_sample_of_conditions_is_started_by_what_a_device_posts() {
+    let api = Api::open().await;
+    let analysis = install(&api, "stock-alert").await;
+    install_action(&api, "stock-alert", &analysis).await;
+    let tags = json!([{"key": "kind", "value": "storage"}]);
+    let device = json!({"name": "shelf", "type": "mutable", "tags": tags});
+    let device = api.post("/device", device).await.ok();
+    // What the records of the sample say, as a device sends it.
+    let mut records = read(&repository().join("sample-analyses/stock-alert"), "scope.json");
+    for record in records.as_array_mut().expect("records") {
+        let record = record.as_object_mut().expect("a record");
+        record.retain(|name, value| !["id", "device"].contains(&name.as_str()) && !value.is_null());
+    }
+    let token = text(&device["token"]);
+    api.call_as(&token, Method::POST, "/data", records).await.ok();
+    let run = started(&api, &analysis, 30).await;
+    assert_expected(&run, "stock-alert", "condition");
+    assert_eq!(run["scope"][0]["device"], device["device_id"]);
+}
+
+#[tokio::test]
+async fn the_sample_of_resources_is_started_by_a_rotation_and_sees_the_new_value() {
+    let api = Api::open().await;
+    let analysis = install(&api, "rotation-check").await;
+    let secret = format!("/secrets/{}", text(&api.get("/secrets").await.ok()[0]["id"]));
+    // The value whose digest the sample's variable lists.
+    api.put(&secret, json!({"value": "not-a-real-key-of-monday"})).await.ok();
+    let run = api.run(&analysis, json!([])).await;
+    assert_eq!(run["state"], "failed", "{run}");
+    api.delete(&format!("/runs/{}", text(&run["id"]))).await.ok();
+    install_action(&api, "rotation-check", &analysis).await;
+    api.put(&secret, json!({"value": "not-a-real-key-of-tuesday"})).await.ok();
+    let run = started(&api, &analysis, 30).await;
+    assert_expected(&run, "rotation-check", "resource");
 }
 
 #[tokio::test]
@@ -84,9 +174,16 @@ async fn every_sample_gives_what_its_folder_says() {
         .map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
     names.sort();
-    for known in ["verify-webhook", "sensor-average", "mqtt-alarm", "stock-alert"] {
-        assert!(names.iter().any(|name| name == known), "{known} is not among {names:?}");
-    }
+    let known = [
+        "heartbeat",
+        "key-inventory",
+        "mqtt-alarm",
+        "rotation-check",
+        "sensor-average",
+        "stock-alert",
+        "verify-webhook",
+    ];
+    assert_eq!(names, known, "a sample came or went");
     // All in one profile: what one may see, the others must not.
     let api = Api::open().await;
     let mut ids = Vec::new();
