@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use serde_json::{Value, json};
 
+use super::action_body::ActionBody;
+use super::action_view::{ActionMade, ActionView, SlotView, hook, view};
 use super::analysis;
 use super::body::Body;
 use super::caller::Caller;
@@ -14,8 +14,7 @@ use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::{check_protection, identifier, listing};
 use crate::action::{
-    Action, ActionType, InvalidAction, MAX_NAME_LENGTH, Overlap, SlotOutcome, StartRules, Trigger,
-    Webhook, script, script_to_json,
+    Action, InvalidAction, MAX_NAME_LENGTH, Overlap, StartRules, Trigger, Webhook, script,
 };
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
@@ -23,160 +22,12 @@ use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::policy::{self, Object, ResourceType};
 use crate::store::{self, StoredAction};
-use crate::tag::{Tag, Tags, is_label};
+use crate::tag::{Tags, is_label};
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 2_000;
 
 const RESOURCE: ResourceType = ResourceType::Action;
-
-/// An action to be made, or what changes of one.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ActionBody {
-    /// 1 to 100 characters.
-    name: Option<String>,
-    description: Option<String>,
-    /// True unless told.
-    active: Option<bool>,
-    #[schema(value_type = Option<Vec<Object>>)]
-    tags: Option<Vec<Tag>>,
-    /// schedule, interval, condition, resource, mqtt_topic or webhook.
-    r#type: Option<String>,
-    /// The entries, as in `[{"cron": "0 8 * * *", "timezone": "Europe/London"}]`.
-    #[schema(value_type = Option<Vec<Object>>)]
-    trigger: Option<Value>,
-    /// What is started, as in `{"type": "script", "script": ["<analysis id>"]}`.
-    #[schema(value_type = Option<Object>)]
-    action: Option<Value>,
-    /// Whether a condition waits to be unlocked.
-    lock: Option<bool>,
-    /// Whether unlocking a condition starts runs too.
-    trigger_when_unlock: Option<bool>,
-    /// What becomes of late instants: skip, once or all.
-    #[schema(value_type = Option<String>)]
-    misfire: Option<Value>,
-    /// How many late instants `all` makes up for.
-    #[schema(value_type = Option<u32>)]
-    catch_up_limit: Option<Value>,
-    /// What becomes of a start while an earlier run goes on: skip, queue, cancel_previous, allow.
-    #[schema(value_type = Option<String>)]
-    overlap: Option<Value>,
-    /// Over how many seconds starts are spread.
-    #[schema(value_type = Option<u32>)]
-    spread_seconds: Option<Value>,
-    /// How many of its runs run at once, for each analysis; null for no limit.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<u32>)]
-    concurrency: Option<Value>,
-    // Clients send back what they read; these cannot change.
-    #[serde(rename = "id")]
-    _id: Option<Value>,
-    #[serde(rename = "profile")]
-    _profile: Option<Value>,
-    #[serde(rename = "last_triggered")]
-    _last_triggered: Option<Value>,
-    #[serde(rename = "created_at")]
-    _created_at: Option<Value>,
-    #[serde(rename = "updated_at")]
-    _updated_at: Option<Value>,
-    #[serde(rename = "fault")]
-    _fault: Option<Value>,
-    #[serde(rename = "revision")]
-    _revision: Option<Value>,
-    #[serde(rename = "next")]
-    _next: Option<Value>,
-    #[serde(rename = "changes")]
-    _changes: Option<Value>,
-    #[serde(rename = "hook")]
-    _hook: Option<Value>,
-}
-
-/// An action as it is answered.
-#[derive(Serialize, ToSchema)]
-pub struct ActionView {
-    #[schema(value_type = String)]
-    id: Id,
-    #[schema(value_type = String)]
-    profile: Id,
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    active: bool,
-    #[schema(value_type = Vec<Object>)]
-    tags: Tags,
-    #[schema(value_type = String)]
-    r#type: ActionType,
-    #[schema(value_type = Vec<Object>)]
-    trigger: Value,
-    #[schema(value_type = Object)]
-    action: Value,
-    lock: bool,
-    trigger_when_unlock: bool,
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    rules: StartRules,
-    /// Raised when the trigger changes.
-    revision: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    last_triggered: Option<Timestamp>,
-    /// Why it could not start a run the last time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    fault: Option<Value>,
-    /// The next five instants of a schedule or an interval.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
-    next: Option<Vec<Timestamp>>,
-    /// What happens to a schedule when clocks change within a year.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changes: Option<Vec<String>>,
-    /// Where a webhook takes requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hook: Option<String>,
-    #[schema(value_type = String)]
-    created_at: Timestamp,
-    #[schema(value_type = String)]
-    updated_at: Timestamp,
-}
-
-/// A made action.
-#[derive(Serialize, ToSchema)]
-pub struct ActionMade {
-    #[schema(value_type = String)]
-    action: Id,
-    /// Where a webhook takes requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hook: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
-    next: Option<Vec<Timestamp>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changes: Option<Vec<String>>,
-}
-
-/// What became of one instant, or of consecutive missed ones.
-#[derive(Serialize, ToSchema)]
-pub struct SlotView {
-    #[schema(value_type = String)]
-    analysis: Id,
-    /// The instant; of missed ones, the first.
-    #[schema(value_type = String)]
-    instant: Timestamp,
-    #[schema(value_type = String)]
-    last: Timestamp,
-    instants: u64,
-    revision: u32,
-    /// ran, caught_up, skipped, missed or failed.
-    #[schema(value_type = String)]
-    outcome: SlotOutcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    run: Option<Id>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
 
 /// Lists actions.
 #[utoipa::path(get, path = "/action", tag = "actions",
@@ -325,37 +176,7 @@ pub async fn slots(caller: Caller, Path(id): Path<String>, query: Query) -> Answ
     query.check_order("instant,desc")?;
     query.filter(&[])?;
     let slots = caller.tenant.slots(stored.action.id, query.page()?).await?;
-    let slot = |slot: store::SlotRecord| SlotView {
-        analysis: slot.analysis,
-        instant: slot.instant,
-        last: slot.last,
-        instants: slot.instants,
-        revision: slot.revision,
-        outcome: slot.outcome,
-        run: slot.run,
-        reason: slot.reason,
-    };
-    Ok(Success::ok(slots.into_iter().map(slot).collect()))
-}
-
-impl ActionBody {
-    /// The fields that are rules of starting.
-    fn rules(&self) -> Map<String, Value> {
-        let fields = [
-            ("misfire", &self.misfire),
-            ("catch_up_limit", &self.catch_up_limit),
-            ("overlap", &self.overlap),
-            ("spread_seconds", &self.spread_seconds),
-            ("concurrency", &self.concurrency),
-        ];
-        let sent = fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        sent.map(|(name, value)| (name.to_owned(), value)).collect()
-    }
-}
-
-/// A null is something that was sent.
-fn present<'d, D: serde::Deserializer<'d>>(from: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(from).map(Some)
+    Ok(Success::ok(slots.into_iter().map(SlotView::from).collect()))
 }
 
 const fn is_timed(trigger: &Trigger) -> bool {
@@ -427,45 +248,6 @@ async fn find(caller: &Caller, id: &str, act: policy::Action) -> Result<StoredAc
     let stored = caller.tenant.action(id).await.map_err(not_found)?;
     caller.require(RESOURCE, act, &Object { id: Some(id), tags: &stored.action.tags })?;
     Ok(stored)
-}
-
-fn view(stored: StoredAction, now: Timestamp) -> ActionView {
-    let StoredAction { action, profile, revision, last_triggered, fault, .. } = stored;
-    let active = action.active;
-    let preview = action.trigger.preview(action.created_at, now).filter(|_| active);
-    let (next, changes) = preview.map(|preview| (preview.next, preview.changes)).unzip();
-    let hook = hook(&action);
-    let fault = fault.map(|fault| {
-        let at = Timestamp::from_millis(fault.at);
-        json!({"code": fault.code, "message": fault.message, "at": at})
-    });
-    ActionView {
-        id: action.id,
-        profile,
-        name: action.name,
-        description: action.description,
-        active,
-        tags: action.tags,
-        r#type: action.trigger.kind(),
-        trigger: action.trigger.to_json(),
-        action: script_to_json(&action.analyses),
-        lock: action.lock,
-        trigger_when_unlock: action.trigger_when_unlock,
-        rules: action.rules,
-        revision,
-        last_triggered,
-        fault,
-        next,
-        changes,
-        hook,
-        created_at: action.created_at,
-        updated_at: action.updated_at,
-    }
-}
-
-/// The path of a webhook.
-fn hook(action: &Action) -> Option<String> {
-    matches!(action.trigger, Trigger::Webhook(_)).then(|| format!("/hook/{}", action.id))
 }
 
 fn detail(action: &Action) -> Value {

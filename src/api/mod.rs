@@ -5,6 +5,8 @@
 
 mod access;
 mod action;
+mod action_body;
+mod action_view;
 mod analysis;
 mod body;
 mod caller;

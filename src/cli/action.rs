@@ -3,12 +3,9 @@
 //! Owns the short forms of triggers; everything else goes through `--file`, in the API's own JSON,
 //! whose rules are the API's.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 use super::Session;
 use super::analysis::yes_no;
@@ -16,7 +13,9 @@ use super::client::Query;
 use super::failure::Failure;
 use super::input::{self, TagEdits};
 use super::output::{Output, moment, tags};
-use super::resolve::{ACTION, ANALYSIS, SECRET};
+use super::resolve::ACTION;
+use super::slots;
+use super::trigger::{self, Refinements, TriggerFlags};
 use crate::tag::Tag;
 
 /// What can be done with actions.
@@ -54,61 +53,9 @@ Examples:
 A new trigger begins anew: nothing that was due before is made up for.")]
     Edit(Box<Edit>),
     /// Say what became of each instant that an action was due
-    Slots(Slots),
+    Slots(slots::Slots),
     /// Delete an action
     Delete(Name),
-}
-
-/// What starts it.
-#[derive(Debug, clap::Args)]
-#[group(id = "trigger", multiple = false)]
-struct TriggerFlags {
-    /// Fire by a cron of five fields; needs --timezone
-    #[arg(long, value_name = "CRON", requires = "timezone")]
-    cron: Option<String>,
-    /// Fire at a distance, such as '5 minutes'
-    #[arg(long, value_name = "INTERVAL")]
-    every: Option<String>,
-    /// Fire when a resource changes: secrets, analysis, am, action or device, then create, update or
-    /// delete
-    #[arg(long, value_name = "RESOURCE:EVENT")]
-    on: Option<String>,
-    /// Fire for each message of an MQTT topic; + and # are wildcards
-    #[arg(long, value_name = "TOPIC")]
-    topic: Option<String>,
-    /// Fire for requests to the action's own address, signed as github or timestamped, or unsigned
-    #[arg(long, value_name = "FORM")]
-    webhook: Option<String>,
-    /// Take the trigger, and what else it has, from a JSON file
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
-}
-
-/// What refines a trigger, and the rules of starting.
-#[derive(Debug, clap::Args)]
-struct Refinements {
-    /// Time zone of the cron, such as Europe/London
-    #[arg(long, value_name = "ZONE", requires = "cron")]
-    timezone: Option<String>,
-    /// Only resources with this tag
-    #[arg(long, value_name = "K=V", value_parser = input::tag, requires = "on")]
-    on_tag: Option<Tag>,
-    /// Key or id of the secret that requests are signed with
-    #[arg(long, value_name = "SECRET", requires = "webhook")]
-    secret: Option<String>,
-    /// Late instants: skip, once or all [default: once]
-    #[arg(long, value_name = "RULE")]
-    misfire: Option<String>,
-    /// While an earlier run goes on: skip, queue, cancel_previous or allow [default: skip; allow for
-    /// events]
-    #[arg(long, value_name = "RULE")]
-    overlap: Option<String>,
-    /// Spread starts over so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    spread: Option<u32>,
-    /// Runs of it at once, for each analysis
-    #[arg(long, value_name = "N")]
-    concurrency: Option<u32>,
 }
 
 /// A new action.
@@ -143,17 +90,6 @@ pub struct Name {
     /// Name or id of the action
     #[arg(value_name = "ACTION")]
     action: String,
-}
-
-/// Which slots to list.
-#[derive(Debug, clap::Args)]
-pub struct Slots {
-    /// Name or id of the action
-    #[arg(value_name = "ACTION")]
-    action: String,
-    /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    limit: usize,
 }
 
 /// What to change.
@@ -212,17 +148,6 @@ struct Fault {
     at: String,
 }
 
-#[derive(Deserialize)]
-struct Slot {
-    analysis: String,
-    instant: String,
-    last: String,
-    instants: u64,
-    outcome: String,
-    run: Option<String>,
-    reason: Option<String>,
-}
-
 impl ActionCommand {
     /// Does it.
     pub async fn execute(self, session: &mut Session) -> Result<(), Failure> {
@@ -231,7 +156,7 @@ impl ActionCommand {
             Self::List(args) => list(args, session).await,
             Self::Show(args) => show(&args.action, session).await,
             Self::Edit(args) => edit(*args, session).await,
-            Self::Slots(args) => slots(args, session).await,
+            Self::Slots(args) => slots::slots(args, session).await,
             Self::Delete(args) => {
                 let id = ACTION.resolve(&session.client, &args.action).await?;
                 let answer = session.client.delete(&ACTION.at(id)).await?;
@@ -239,80 +164,6 @@ impl ActionCommand {
             }
         }
     }
-}
-
-/// The fields of the API that the flags stand for.
-async fn body(
-    trigger: TriggerFlags,
-    refinements: Refinements,
-    analyses: &[String],
-    session: &Session,
-) -> Result<Map<String, Value>, Failure> {
-    let mut body = Map::new();
-    let entry = if let Some(cron) = trigger.cron {
-        Some(("schedule", json!({"cron": cron, "timezone": refinements.timezone})))
-    } else if let Some(every) = trigger.every {
-        Some(("interval", json!({"interval": every})))
-    } else if let Some(on) = trigger.on {
-        let (resource, when) = on.split_once(':').ok_or_else(|| {
-            Failure::usage(format_args!("{on:?} is not RESOURCE:EVENT, as in secrets:update"))
-        })?;
-        let mut entry = json!({"resource": resource, "when": when});
-        if let Some(tag) = refinements.on_tag {
-            entry["tag_key"] = json!(tag.key);
-            entry["tag_value"] = json!(tag.value);
-        }
-        Some(("resource", entry))
-    } else if let Some(topic) = trigger.topic {
-        Some(("mqtt_topic", json!({"topic": topic})))
-    } else if let Some(form) = trigger.webhook {
-        let entry = match (form.as_str(), &refinements.secret) {
-            ("unsigned", None) => json!({"unsigned": true}),
-            ("unsigned", Some(_)) => {
-                return Err(Failure::usage("an unsigned webhook has no --secret"));
-            }
-            (_, Some(secret)) => {
-                let secret = SECRET.resolve(&session.client, secret).await?;
-                json!({"form": form, "secret": secret})
-            }
-            (_, None) => {
-                return Err(Failure::usage(
-                    "a signed webhook needs the --secret it is signed with",
-                )
-                .hint("runner action create --help"));
-            }
-        };
-        Some(("webhook", entry))
-    } else {
-        if let Some(path) = trigger.file {
-            let text = input::read_file(&path)?;
-            body = serde_json::from_str(&text).map_err(|error| {
-                Failure::usage(format_args!("{} is not a JSON object: {error}", path.display()))
-                    .hint("runner action create --help")
-            })?;
-        }
-        None
-    };
-    if let Some((kind, entry)) = entry {
-        body.insert("type".into(), kind.into());
-        body.insert("trigger".into(), json!([entry]));
-    }
-    if !analyses.is_empty() {
-        let mut ids = Vec::new();
-        for analysis in analyses {
-            ids.push(ANALYSIS.resolve(&session.client, analysis).await?);
-        }
-        body.insert("action".into(), json!({"type": "script", "script": ids}));
-    }
-    let rules = [
-        ("misfire", refinements.misfire.map(Value::from)),
-        ("overlap", refinements.overlap.map(Value::from)),
-        ("spread_seconds", refinements.spread.map(Value::from)),
-        ("concurrency", refinements.concurrency.map(Value::from)),
-    ];
-    let given = rules.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    body.extend(given);
-    Ok(body)
 }
 
 async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
@@ -323,7 +174,7 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
         next: Option<Vec<String>>,
         changes: Option<Vec<String>>,
     }
-    let mut body = body(args.trigger, args.refinements, &args.analyses, session).await?;
+    let mut body = trigger::body(args.trigger, args.refinements, &args.analyses, session).await?;
     body.insert("name".into(), json!(args.name));
     if !args.tags.is_empty() {
         body.insert("tags".into(), json!(input::tags(&args.tags)?));
@@ -406,7 +257,7 @@ async fn show(action: &str, session: &mut Session) -> Result<(), Failure> {
 
 async fn edit(args: Edit, session: &mut Session) -> Result<(), Failure> {
     let id = ACTION.resolve(&session.client, &args.action).await?;
-    let mut body = body(args.trigger, args.refinements, &args.analyses, session).await?;
+    let mut body = trigger::body(args.trigger, args.refinements, &args.analyses, session).await?;
     body.extend(args.name.map(|name| ("name".to_owned(), json!(name))));
     body.extend(args.active.map(|active| ("active".to_owned(), json!(active))));
     if !args.tags.is_empty() {
@@ -423,38 +274,4 @@ async fn edit(args: Edit, session: &mut Session) -> Result<(), Failure> {
         ahead(&mut session.output, action.next, action.changes);
     }
     Ok(())
-}
-
-async fn slots(args: Slots, session: &mut Session) -> Result<(), Failure> {
-    let id = ACTION.resolve(&session.client, &args.action).await?;
-    let path = format!("{}/slots", ACTION.at(id));
-    let answer = session.client.list(&path, &Query::default(), Some(args.limit)).await?;
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    if !session.output.is_json() {
-        names = names_of_analyses(session).await?;
-    }
-    session.output.answer(&answer, |output, slots: Vec<Slot>| {
-        let row = |slot: Slot| {
-            let instant = match slot.instants {
-                1 => moment(&slot.instant),
-                many => format!("{} to {} ({many})", moment(&slot.instant), moment(&slot.last)),
-            };
-            let analysis = names.get(&slot.analysis).cloned().unwrap_or(slot.analysis);
-            let why = slot.run.or(slot.reason).unwrap_or_default();
-            vec![instant, analysis, slot.outcome, why]
-        };
-        let header = ["INSTANT", "ANALYSIS", "OUTCOME", "RUN OR REASON"];
-        output.table(&header, slots.into_iter().map(row).collect())
-    })
-}
-
-async fn names_of_analyses(session: &Session) -> Result<BTreeMap<String, String>, Failure> {
-    #[derive(Deserialize, Serialize)]
-    struct Named {
-        id: String,
-        name: String,
-    }
-    let query = Query::fields(&["id", "name"]);
-    let named: Vec<Named> = session.client.list(ANALYSIS.path(), &query, None).await?.parse()?;
-    Ok(named.into_iter().map(|named| (named.id, named.name)).collect())
 }

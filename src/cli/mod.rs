@@ -27,9 +27,11 @@ mod resolve;
 mod run;
 mod secret;
 mod serve;
+mod slots;
 mod store;
 mod token;
 mod transport;
+mod trigger;
 mod variable;
 
 #[cfg(test)]
