@@ -168,7 +168,8 @@ impl Runner {
             let asked = Instant::now();
             let claimed = self.host().claim_request(&self.worker, new, decide).await?;
             if let Some(claimed) = claimed {
-                break (claimed, self.held.hold(run, asked));
+                let hold = self.held.hold(run, claimed.fence, asked);
+                break (claimed, hold);
             }
             self.snapshot(tenant, exec.analysis).await?;
         };

@@ -199,13 +199,14 @@ async fn listen(runner: Arc<Runner>) {
 
 impl Runner {
     async fn renew(&self) {
-        let (asked, runs) = (Instant::now(), self.held.runs());
-        if runs.is_empty() {
+        let (asked, claims) = (Instant::now(), self.held.claims());
+        if claims.is_empty() {
             return;
         }
-        match self.host().renew(&self.worker, runs.clone(), LEASE).await {
+        let runs = claims.iter().map(|(run, _)| *run).collect();
+        match self.host().renew(&self.worker, runs, LEASE).await {
             // A run that has just ended is not held any more either; stopping it does nothing.
-            Ok(held) => self.held.renewed(&runs, &held, asked),
+            Ok(held) => self.held.renewed(&claims, &held, asked),
             Err(error) => tracing::warn!(%error, "leases could not be renewed"),
         }
     }
@@ -266,7 +267,7 @@ impl Runner {
     ) {
         let runner = Arc::clone(self);
         self.metrics.claimed(claimed.waited);
-        let hold = self.held.hold(claimed.run.id, asked);
+        let hold = self.held.hold(claimed.run.id, claimed.fence, asked);
         self.guests.spawn(async move {
             let (fence, job, scope) = runner.job(claimed);
             let finished = runner.perform(job, fence, scope, &hold).await;

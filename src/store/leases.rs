@@ -23,13 +23,14 @@ pub enum Cancelled {
 }
 
 impl Host {
-    /// Renews the leases of these runs, as far as `worker` still holds them, and answers those.
+    /// Renews the leases of these runs, as far as `worker` still holds them, and answers those,
+    /// each with the fence of its present claim.
     pub async fn renew(
         &self,
         worker: &str,
         runs: Vec<Id>,
         lease: Duration,
-    ) -> Result<Vec<Id>, Error> {
+    ) -> Result<Vec<(Id, i64)>, Error> {
         let worker = worker.to_owned();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
@@ -40,9 +41,9 @@ impl Host {
                     update.push_bind(until.as_millis());
                     update.push(" WHERE state = 'running' AND worker = ").push_bind(&worker);
                     update.push(" AND id IN (").push_list(runs.iter().map(Id::to_string));
-                    update.push(") RETURNING id");
+                    update.push(") RETURNING id, fence");
                     for row in update.build().fetch_all(&mut *connection).await? {
-                        held.push(row.id("id")?);
+                        held.push((row.id("id")?, row.integer("fence")?));
                     }
                 }
                 Ok(held)
