@@ -98,6 +98,7 @@ impl Runner {
         others.spawn(listen(Arc::clone(self)));
         others.spawn(scheduler::schedule(Arc::clone(self)));
         others.spawn(keep_pruning(Arc::clone(self)));
+        others.spawn(stop_overdue(Arc::clone(self)));
         Worker { runner: Arc::clone(self), work, others, stop, under_way }
     }
 }
@@ -140,8 +141,7 @@ async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way
     }
 }
 
-/// Renews leases, stops guests whose lease cannot be renewed, hears of cancelled runs, and takes
-/// back the runs of nodes that are gone.
+/// Renews leases, hears of cancelled runs, and takes back the runs of nodes that are gone.
 async fn keep(runner: Arc<Runner>) {
     // Nobody else can take a run of a store that is not shared, nor ask to cancel one.
     if !runner.store.is_shared() {
@@ -155,10 +155,6 @@ async fn keep(runner: Arc<Runner>) {
         if renewed.elapsed() >= RENEW_EVERY {
             renewed = Instant::now();
             runner.renew().await;
-        }
-        let stopped = runner.held.stop_overdue(Instant::now());
-        if stopped > 0 {
-            tracing::warn!(runs = stopped, "leases could not be renewed: their guests are stopped");
         }
         match runner.host().asked_to_cancel(&runner.worker).await {
             Ok(runs) => runs.into_iter().for_each(|run| runner.held.stop(run, Stop::Cancelled)),
@@ -181,6 +177,23 @@ async fn keep(runner: Arc<Runner>) {
 
 /// Wakes the worker when another node has queued a run.
 async fn listen(runner: Arc<Runner>) {
+/// Stops guests whose lease could not be renewed. It asks the database nothing: what does may be
+/// waiting for an answer just then.
+async fn stop_overdue(runner: Arc<Runner>) {
+    // A lease on a store that is not shared never ends.
+    if !runner.store.is_shared() {
+        return;
+    }
+    let mut tick = tokio::time::interval(POLL);
+    loop {
+        tick.tick().await;
+        let stopped = runner.held.stop_overdue(Instant::now());
+        if stopped > 0 {
+            tracing::warn!(runs = stopped, "leases could not be renewed: their guests are stopped");
+        }
+    }
+}
+
     loop {
         match runner.store.notices().await {
             Ok(Some(mut notices)) => loop {

@@ -24,6 +24,9 @@ const READERS: u32 = 4;
 /// How long a reader waits for a connection before the store counts as out of reach.
 const ACQUIRE: Duration = Duration::from_secs(5);
 
+/// How long one read may take on a database that others share, before it counts as out of reach.
+const READ: Duration = Duration::from_secs(10);
+
 /// The newest migration that this version knows.
 pub(super) fn newest_migration() -> i64 {
     let migrations = sqlx::migrate!("src/store/migrations/sqlite");
@@ -69,8 +72,13 @@ impl Place {
         let options = PgConnectOptions::from_str(url);
         // The error would repeat the URL, and with it a password.
         let options = options.map_err(|_| Error::Url)?.application_name("runner");
-        // What was acknowledged survives a power cut, whatever the server's default is.
-        Ok(Self::Postgres(Box::new(options.options([("synchronous_commit", "on")]))))
+        let options = options.options([
+            // What was acknowledged survives a power cut, whatever the server's default is.
+            ("synchronous_commit", "on"),
+            // A node that stands still in the middle of a claim must not keep all others from it.
+            ("idle_in_transaction_session_timeout", "10s"),
+        ]);
+        Ok(Self::Postgres(Box::new(options)))
     }
 
     /// A connection that writes.
@@ -223,7 +231,9 @@ pub(super) async fn execute(target: Target<'_>, query: Query) -> Result<u64, Err
         Target::Sqlite(c) => query.for_driver::<Sqlite>().execute(c).await?.rows_affected(),
         Target::Postgres(c) => query.for_driver::<Postgres>().execute(c).await?.rows_affected(),
         Target::SqlitePool(p) => query.for_driver::<Sqlite>().execute(p).await?.rows_affected(),
-        Target::PostgresPool(p) => query.for_driver::<Postgres>().execute(p).await?.rows_affected(),
+        Target::PostgresPool(p) => {
+            within(query.for_driver::<Postgres>().execute(p)).await?.rows_affected()
+        }
     })
 }
 
@@ -238,9 +248,15 @@ pub(super) async fn fetch_all(target: Target<'_>, query: Query) -> Result<Vec<Ro
         }
         Target::SqlitePool(p) => all(query.for_driver::<Sqlite>().fetch_all(p).await?, Row::Sqlite),
         Target::PostgresPool(p) => {
-            all(query.for_driver::<Postgres>().fetch_all(p).await?, Row::Postgres)
+            all(within(query.for_driver::<Postgres>().fetch_all(p)).await?, Row::Postgres)
         }
     })
+}
+
+/// A database that is silent must not hold up who asks for ever.
+async fn within<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    let read = tokio::time::timeout(READ, read).await;
+    Ok(read.map_err(|_| Error::Unreachable)??)
 }
 
 /// One row.

@@ -121,8 +121,9 @@ impl From<sqlx::Error> for Error {
                 Some("22021") => Self::Nul,
                 // PostgreSQL's serialization_failure and deadlock_detected.
                 Some("40001" | "40P01") => Self::Contended,
-                // PostgreSQL stops, starts, or has no connection left.
-                Some("57P01" | "57P02" | "57P03" | "53300") => Self::Unreachable,
+                // PostgreSQL stops, starts, has no connection left, or gave up waiting for the rest
+                // of a transaction.
+                Some("57P01" | "57P02" | "57P03" | "53300" | "25P03") => Self::Unreachable,
                 Some(code) if code.starts_with("08") => Self::Unreachable,
                 _ => Self::Database(error),
             },
