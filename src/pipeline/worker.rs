@@ -23,6 +23,9 @@ const BATCH: usize = 256;
 /// How long the worker sleeps when nobody wakes it.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long the worker sleeps at least when runs are due that it could not claim.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// How often runs whose lease has ended are taken back.
 const RECOVER_EVERY: Duration = Duration::from_secs(10);
 
@@ -261,14 +264,20 @@ impl Runner {
 
     /// Waits until a run is queued or due, or for a while.
     async fn idle(&self) {
-        let until_due = match self.host().next_due().await {
-            Ok(Some(due)) => {
-                let millis = due.as_millis().saturating_sub(Timestamp::now().as_millis());
-                Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(POLL)
-            }
-            _ => POLL,
-        };
-        let _ = tokio::time::timeout(until_due, self.wake.0.notified()).await;
+        let wait = self.until_due().await.unwrap_or(POLL);
+        let _ = tokio::time::timeout(wait, self.wake.0.notified()).await;
+    }
+
+    async fn until_due(&self) -> Result<Duration, Error> {
+        let host = self.host();
+        let Some(due) = host.next_due().await? else { return Ok(POLL) };
+        let millis = due.as_millis().saturating_sub(host.now().await?.as_millis());
+        Ok(match u64::try_from(millis) {
+            Ok(millis @ 1..) => Duration::from_millis(millis).min(POLL),
+            // At a limit, or locked by somebody: asking without a pause would keep all others from
+            // writing.
+            _ => PAUSE,
+        })
     }
 
     fn start(
