@@ -98,10 +98,10 @@ impl Runner {
         let work = tokio::spawn(work(Arc::clone(self), stopped, held));
         let mut others = JoinSet::new();
         others.spawn(keep(Arc::clone(self)));
+        others.spawn(stop_overdue(Arc::clone(self)));
         others.spawn(listen(Arc::clone(self)));
         others.spawn(scheduler::schedule(Arc::clone(self)));
         others.spawn(keep_pruning(Arc::clone(self)));
-        others.spawn(stop_overdue(Arc::clone(self)));
         Worker { runner: Arc::clone(self), work, others, stop, under_way }
     }
 }
@@ -146,16 +146,15 @@ async fn work(runner: Arc<Runner>, mut stopped: watch::Receiver<bool>, under_way
 
 /// Renews leases, hears of cancelled runs, and takes back the runs of nodes that are gone.
 async fn keep(runner: Arc<Runner>) {
-    // Nobody else can take a run of a store that is not shared, nor ask to cancel one.
-    if !runner.store.is_shared() {
-        return;
-    }
+    // Nobody else can take a run of a store that is not shared. But one may be called off between
+    // its claim and its start, when there is no guest yet to be told.
+    let shared = runner.store.is_shared();
     let (mut renewed, mut recovered) = (Instant::now(), Instant::now());
     let mut tick = tokio::time::interval(POLL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if renewed.elapsed() >= RENEW_EVERY {
+        if shared && renewed.elapsed() >= RENEW_EVERY {
             renewed = Instant::now();
             runner.renew().await;
         }
@@ -163,7 +162,7 @@ async fn keep(runner: Arc<Runner>) {
             Ok(runs) => runs.into_iter().for_each(|run| runner.held.stop(run, Stop::Cancelled)),
             Err(error) => tracing::warn!(%error, "cancelled runs could not be looked up"),
         }
-        if recovered.elapsed() >= RECOVER_EVERY {
+        if shared && recovered.elapsed() >= RECOVER_EVERY {
             recovered = Instant::now();
             match runner.host().recover(false).await {
                 Ok(0) => {}
@@ -178,8 +177,6 @@ async fn keep(runner: Arc<Runner>) {
     }
 }
 
-/// Wakes the worker when another node has queued a run.
-async fn listen(runner: Arc<Runner>) {
 /// Stops guests whose lease could not be renewed. It asks the database nothing: what does may be
 /// waiting for an answer just then.
 async fn stop_overdue(runner: Arc<Runner>) {
@@ -197,6 +194,8 @@ async fn stop_overdue(runner: Arc<Runner>) {
     }
 }
 
+/// Wakes the worker when another node has queued a run.
+async fn listen(runner: Arc<Runner>) {
     loop {
         match runner.store.notices().await {
             Ok(Some(mut notices)) => loop {
