@@ -130,6 +130,7 @@ impl Host {
                 queue::insert_accepted(connection, &[&run]).await?;
                 let mut due = QueryBuilder::new(DUE);
                 due.push(" WHERE run.id = ").push_bind(id.to_string());
+                settle(connection, &mut due);
                 let due = read(connection, due, now).await?;
                 let mut batch = take(connection, &worker, now, due, &mut decide).await?;
                 // The savepoint is rolled back on an error, and the request with it.
@@ -186,7 +187,16 @@ fn waiting(connection: &Connection, share: &Share, now: Timestamp) -> QueryBuild
     if connection.is_shared() {
         due.push(" FOR UPDATE OF run SKIP LOCKED");
     }
+    settle(connection, &mut due);
     due
+}
+
+/// Leaves out runs of profiles whose generation somebody is about to raise, and has others wait
+/// with raising it: a decision must be the present one when the claim commits.
+fn settle(connection: &Connection, due: &mut QueryBuilder) {
+    if connection.is_shared() {
+        due.push(" FOR SHARE OF profile SKIP LOCKED");
+    }
 }
 
 async fn take<D: Send + Sync>(
