@@ -214,16 +214,17 @@ impl Host {
         rows.iter().map(|row| Ok((row.id("id")?, row.time("updated_at")?))).collect()
     }
 
-    /// The active actions that listen to MQTT topics, of every profile.
+    /// The active actions that listen to MQTT topics, of every profile. Damaged ones are left out.
     pub async fn topic_actions(&self) -> Result<Vec<StoredAction>, Error> {
         let mut connection = self.store.readers.view().await?;
         let mut select = QueryBuilder::new(COLUMNS);
         select.push(" WHERE type = 'mqtt_topic' AND active = TRUE ORDER BY id");
-        read(&mut connection, select).await
+        Ok(read_whole(&mut connection, select).await?.0)
     }
 }
 
-/// The active actions that a clock has made due. Those that another node works on are left out.
+/// The active actions that a clock has made due. Those that another node works on are left out. A
+/// damaged one is due no more: it must not hold up the others.
 pub(super) async fn due(
     connection: &mut Connection,
     now: Timestamp,
@@ -235,7 +236,12 @@ pub(super) async fn due(
     if connection.is_shared() {
         due.push(" FOR UPDATE SKIP LOCKED");
     }
-    read(connection, due).await
+    let (found, damaged) = read_whole(connection, due).await?;
+    for id in damaged {
+        let update = query("UPDATE action SET next_at = NULL WHERE id = $1").bind(id.to_string());
+        update.execute(&mut *connection).await?;
+    }
+    Ok(found)
 }
 
 /// One action that is active. Its row stays as it is until the end of the transaction.
@@ -254,7 +260,7 @@ pub(super) async fn active(
 }
 
 /// The active actions of this kind that listen to one of `forms`: form, key and value. The rows
-/// stay as they are until the end of the transaction.
+/// stay as they are until the end of the transaction. Damaged ones are left out.
 pub(super) async fn listening(
     connection: &mut Connection,
     profile: &str,
@@ -289,7 +295,7 @@ pub(super) async fn listening(
         if connection.is_shared() {
             select.push(" FOR UPDATE");
         }
-        found.extend(read(connection, select).await?);
+        found.extend(read_whole(connection, select).await?.0);
     }
     Ok(found)
 }
@@ -379,10 +385,37 @@ async fn read(
     connection: &mut Connection,
     select: QueryBuilder,
 ) -> Result<Vec<StoredAction>, Error> {
+    read_each(connection, select).await?.into_iter().map(|(_, action)| action).collect()
+}
+
+/// Reads the actions that can be read, for who acts on many at once; answers the damaged ones
+/// beside them.
+async fn read_whole(
+    connection: &mut Connection,
+    select: QueryBuilder,
+) -> Result<(Vec<StoredAction>, Vec<Id>), Error> {
+    let (mut whole, mut damaged) = (Vec::new(), Vec::new());
+    for (action, read) in read_each(connection, select).await? {
+        match read {
+            Ok(stored) => whole.push(stored),
+            Err(error @ Error::Damaged(_)) => {
+                tracing::error!(%action, %error, "an action cannot be read, so it does not fire");
+                damaged.push(action);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((whole, damaged))
+}
+
+async fn read_each(
+    connection: &mut Connection,
+    select: QueryBuilder,
+) -> Result<Vec<(Id, Result<StoredAction, Error>)>, Error> {
     let rows = select.build().fetch_all(&mut *connection).await?;
     let ids = rows.iter().map(|row| row.id("id")).collect::<Result<Vec<_>, _>>()?;
     let mut tags = tags::of(connection, &ids).await?;
-    let action = |(row, id): (&Row, Id)| {
+    let mut action = |row: &Row, id: Id| {
         let document: Document = row.json("document")?;
         let refused = |refusal: InvalidAction| damaged("document", &refusal);
         let kind = row.text("type")?;
@@ -408,5 +441,5 @@ async fn read(
             fault: row.optional_json("fault")?,
         })
     };
-    rows.iter().zip(ids).map(action).collect()
+    Ok(rows.iter().zip(ids).map(|(row, id)| (id, action(row, id))).collect())
 }

@@ -144,8 +144,7 @@ impl Host {
                     fired.extend(fire(connection, firings, now).await?);
                 }
                 for (sequence, _) in &changes {
-                    let delete = query("DELETE FROM event WHERE sequence = $1").bind(*sequence);
-                    delete.execute(&mut *connection).await?;
+                    handled(connection, *sequence).await?;
                 }
                 Ok((fired, changes.len()))
             })
@@ -160,12 +159,13 @@ impl Host {
     }
 }
 
+/// The oldest changes. Damaged ones are taken off the list: they must not hold up the others.
 async fn waiting(connection: &mut Connection) -> Result<Vec<(i64, Change)>, Error> {
     let select = match connection.is_shared() {
         true => "SELECT * FROM event ORDER BY sequence LIMIT $1 FOR UPDATE SKIP LOCKED",
         false => "SELECT * FROM event ORDER BY sequence LIMIT $1",
     };
-    let rows = query(select).bind(BATCH).fetch_all(connection).await?;
+    let rows = query(select).bind(BATCH).fetch_all(&mut *connection).await?;
     let change = |row: &super::connection::Row| {
         let chain = (row.number("depth")?, row.optional_word("root_run")?);
         let change = Change {
@@ -178,9 +178,26 @@ async fn waiting(connection: &mut Connection) -> Result<Vec<(i64, Change)>, Erro
             at: row.time("at")?,
             principal: row.text("principal")?,
         };
-        Ok((row.integer("sequence")?, change))
+        Ok(change)
     };
-    rows.iter().map(change).collect()
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let sequence = row.integer("sequence")?;
+        match change(row) {
+            Ok(change) => changes.push((sequence, change)),
+            Err(error @ Error::Damaged(_)) => {
+                tracing::error!(sequence, %error, "a change cannot be read, so nothing hears of it");
+                handled(connection, sequence).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(changes)
+}
+
+async fn handled(connection: &mut Connection, sequence: i64) -> Result<(), Error> {
+    query("DELETE FROM event WHERE sequence = $1").bind(sequence).execute(connection).await?;
+    Ok(())
 }
 
 async fn listening(

@@ -1,4 +1,9 @@
 //! Actions that fire: their runs, their slots and their own rows change in one transaction.
+//!
+//! An instant has one outcome. An edit that was made while its action fired can bring an instant
+//! back; what is on record then stays, and starts nothing.
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -222,6 +227,7 @@ pub(super) async fn fire(
     firings: Vec<Firing>,
     now: Timestamp,
 ) -> Result<Vec<Fired>, Error> {
+    let past = past(connection, &firings).await?;
     let (mut starts, mut planned, mut slots) = (Vec::new(), Vec::new(), Vec::new());
     let mut rows = Vec::with_capacity(firings.len());
     for firing in firings {
@@ -243,6 +249,9 @@ pub(super) async fn fire(
         }
         rows.push(Change { action, next_at: firing.next_at, locked: firing.locked });
         for (start, slot) in firing.starts {
+            if slot.is_some_and(|(instant, _)| past.contains(&(action, start.analysis, instant))) {
+                continue;
+            }
             let kind = start.cause.kind;
             planned.push((action, profile, revision, start.analysis, start.run, kind, slot));
             starts.push(start);
@@ -283,6 +292,36 @@ pub(super) async fn fire(
     Ok(fired)
 }
 
+/// Which of the slots that shall start something have an outcome: action, analysis and instant.
+async fn past(
+    connection: &mut Connection,
+    firings: &[Firing],
+) -> Result<HashSet<(Id, Id, Timestamp)>, Error> {
+    let slots = firings.iter().flat_map(|firing| {
+        let slot = |(start, slot): &(Start, Option<(Timestamp, SlotOutcome)>)| {
+            slot.map(|(instant, _)| (firing.action, start.analysis, instant))
+        };
+        firing.starts.iter().filter_map(slot)
+    });
+    let slots: Vec<_> = slots.collect();
+    let mut past = HashSet::new();
+    for slots in statements(&slots) {
+        let mut select = QueryBuilder::new(
+            "SELECT action_id, analysis_id, instant FROM slot \
+             WHERE (action_id, analysis_id, instant) IN (",
+        );
+        select.push_values(slots, |mut row, (action, analysis, instant)| {
+            row.push_bind(action.to_string()).push_bind(analysis.to_string());
+            row.push_bind(instant.as_millis());
+        });
+        select.push(")");
+        for row in select.build().fetch_all(&mut *connection).await? {
+            past.insert((row.id("action_id")?, row.id("analysis_id")?, row.time("instant")?));
+        }
+    }
+    Ok(past)
+}
+
 async fn record(connection: &mut Connection, slots: &[Slot], now: Timestamp) -> Result<(), Error> {
     for slots in statements(slots) {
         let mut insert = QueryBuilder::new(
@@ -298,6 +337,7 @@ async fn record(connection: &mut Connection, slots: &[Slot], now: Timestamp) -> 
             row.push_bind(slot.run.map(|run| run.to_string())).push_bind(&slot.reason);
             row.push_bind(now.as_millis());
         });
+        insert.push(" ON CONFLICT DO NOTHING");
         insert.build().execute(&mut *connection).await?;
     }
     Ok(())
