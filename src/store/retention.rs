@@ -16,6 +16,9 @@ const BATCH: i64 = 500;
 /// How long bytes of a module are kept that no version names: a version may be on its way.
 const MODULES: Duration = Duration::from_secs(3_600);
 
+/// How long is kept when the runs of an analysis had their turn.
+const LANES: Duration = Duration::from_secs(86_400);
+
 /// How long a lease is kept after its end.
 const LEASES: Duration = Duration::from_secs(86_400);
 
@@ -170,6 +173,11 @@ async fn expired(connection: &mut Connection, now: Timestamp) -> Result<u64, Err
     .await?;
     deleted += query("DELETE FROM lease WHERE until < $1")
         .bind(minus(now, LEASES))
+        .execute(&mut *connection)
+        .await?;
+    // A lane without a row goes first, as one that was served so long ago does.
+    deleted += query("DELETE FROM lane WHERE served_at < $1")
+        .bind(minus(now, LANES))
         .execute(&mut *connection)
         .await?;
     if connection.is_shared() {
