@@ -20,6 +20,7 @@ mod keeping;
 mod layers;
 mod modules;
 mod mqtt;
+mod nodes;
 mod operations;
 mod oracle;
 mod policies;

@@ -11,10 +11,10 @@ use super::cli::{configure, make};
 use super::harness::{Api, Place, settings, text};
 
 /// How long a story waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks again and again until there is an answer.
-async fn wait_for<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn wait_for<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await {
@@ -25,11 +25,11 @@ async fn wait_for<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T 
     }
 }
 
-async fn action(api: &Api, body: Value) -> String {
+pub async fn action(api: &Api, body: Value) -> String {
     text(&api.post("/action", body).await.ok()["action"])
 }
 
-fn interval(analysis: &str, every: &str) -> Value {
+pub fn interval(analysis: &str, every: &str) -> Value {
     json!({
         "name": "again",
         "type": "interval",
@@ -38,7 +38,7 @@ fn interval(analysis: &str, every: &str) -> Value {
     })
 }
 
-async fn slots(api: &Api, action: &str) -> Vec<Value> {
+pub async fn slots(api: &Api, action: &str) -> Vec<Value> {
     let slots = api.get(&format!("/action/{action}/slots?amount=100")).await.ok();
     slots.as_array().expect("a list").clone()
 }
