@@ -1,24 +1,16 @@
 //! Actions, what they listen to, and the slots of those that a clock starts.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-
+use super::action_rows::{COLUMNS, document, read, read_whole};
 use super::connection::Row;
 use super::firing::ActionFault;
-use super::row::damaged;
 use super::statement::{QueryBuilder, query};
 use super::tags::{self, IDS_PER_STATEMENT};
 use super::{Connection, Error, Filter, Host, Page, Tenant, audit};
-use crate::action::{
-    Action, ConditionEntry, InvalidAction, Overlap, SlotOutcome, Source, StartRules, Trigger,
-};
+use crate::action::{Action, ConditionEntry, Overlap, SlotOutcome, Source, Trigger};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::policy::ResourceType;
-
-const COLUMNS: &str = "SELECT id, profile_id, name, description, active, type, document, locked, \
-     revision, next_at, last_triggered, fault, created_at, updated_at FROM action";
 
 /// An action with what the runner keeps about it.
 pub struct StoredAction {
@@ -300,25 +292,6 @@ pub(super) async fn listening(
     Ok(found)
 }
 
-/// What has no column of its own.
-#[derive(Serialize, Deserialize)]
-struct Document {
-    trigger: Value,
-    script: Vec<Id>,
-    rules: Map<String, Value>,
-    trigger_when_unlock: bool,
-}
-
-fn document(action: &Action) -> String {
-    json!({
-        "trigger": action.trigger.to_json(),
-        "script": action.analyses,
-        "rules": action.rules,
-        "trigger_when_unlock": action.trigger_when_unlock,
-    })
-    .to_string()
-}
-
 /// The most runs of the action that run at once, for each of its analyses.
 fn concurrency(action: &Action) -> Option<i64> {
     match action.rules.overlap {
@@ -379,67 +352,4 @@ fn listens(trigger: &Trigger) -> Vec<Listening> {
     };
     let listening = |(form, key, value)| Listening { kind, form, key, value };
     forms.into_iter().map(listening).collect()
-}
-
-async fn read(
-    connection: &mut Connection,
-    select: QueryBuilder,
-) -> Result<Vec<StoredAction>, Error> {
-    read_each(connection, select).await?.into_iter().map(|(_, action)| action).collect()
-}
-
-/// Reads the actions that can be read, for who acts on many at once; answers the damaged ones
-/// beside them.
-async fn read_whole(
-    connection: &mut Connection,
-    select: QueryBuilder,
-) -> Result<(Vec<StoredAction>, Vec<Id>), Error> {
-    let (mut whole, mut damaged) = (Vec::new(), Vec::new());
-    for (action, read) in read_each(connection, select).await? {
-        match read {
-            Ok(stored) => whole.push(stored),
-            Err(error @ Error::Damaged(_)) => {
-                tracing::error!(%action, %error, "an action cannot be read, so it does not fire");
-                damaged.push(action);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((whole, damaged))
-}
-
-async fn read_each(
-    connection: &mut Connection,
-    select: QueryBuilder,
-) -> Result<Vec<(Id, Result<StoredAction, Error>)>, Error> {
-    let rows = select.build().fetch_all(&mut *connection).await?;
-    let ids = rows.iter().map(|row| row.id("id")).collect::<Result<Vec<_>, _>>()?;
-    let mut tags = tags::of(connection, &ids).await?;
-    let mut action = |row: &Row, id: Id| {
-        let document: Document = row.json("document")?;
-        let refused = |refusal: InvalidAction| damaged("document", &refusal);
-        let kind = row.text("type")?;
-        Ok(StoredAction {
-            action: Action {
-                id,
-                name: row.text("name")?,
-                description: row.optional_text("description")?,
-                active: row.flag("active")?,
-                tags: tags.remove(&id).unwrap_or_default(),
-                trigger: Trigger::parse(&kind, &document.trigger).map_err(refused)?,
-                analyses: document.script,
-                rules: StartRules::default().with(&document.rules).map_err(refused)?,
-                lock: row.flag("locked")?,
-                trigger_when_unlock: document.trigger_when_unlock,
-                created_at: row.time("created_at")?,
-                updated_at: row.time("updated_at")?,
-            },
-            profile: row.id("profile_id")?,
-            revision: row.number("revision")?,
-            next_at: row.optional_time("next_at")?,
-            last_triggered: row.optional_time("last_triggered")?,
-            fault: row.optional_json("fault")?,
-        })
-    };
-    Ok(rows.iter().zip(ids).map(|(row, id)| (id, action(row, id))).collect())
 }

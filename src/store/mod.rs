@@ -9,6 +9,7 @@
 //! through one connection that commits them in groups (see `writer`), and a commit waits for the
 //! disk: what was answered survives a power cut.
 
+mod action_rows;
 mod actions;
 mod analyses;
 mod audit;
