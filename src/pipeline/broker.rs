@@ -8,9 +8,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rumqttc::{AckMode, BrokerSessionResumePolicy, MqttOptions, Transport};
+use rumqttc::{AckMode, MqttOptions, Transport};
 use zeroize::Zeroizing;
 
+use super::session::NothingUnderWay;
 use crate::id::Id;
 use crate::words::words;
 
@@ -20,6 +21,9 @@ const IN_FLIGHT: u16 = 32;
 /// The largest packet that the broker may send, in bytes: a payload of 1 MiB and what is around it.
 /// It drops larger ones.
 const MAX_PACKET: u32 = (1 << 20) + (1 << 17);
+
+/// For how long the broker keeps the session while no node is there: for ever.
+const EXPIRY: u32 = u32::MAX;
 
 /// How often the connection is tried out when it is silent, in seconds.
 const KEEP_ALIVE: u16 = 20;
@@ -132,9 +136,8 @@ impl Broker {
         let mut options = MqttOptions::new(client_id, (host.as_str(), *port));
         options
             .set_clean_start(false)
-            .set_session_expiry_interval(Some(u32::MAX))
-            // This process has nothing of a session that an earlier one began, and needs nothing.
-            .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
+            .set_session_expiry_interval(Some(EXPIRY))
+            .set_session_store(NothingUnderWay { expiry: EXPIRY })
             .set_ack_mode(AckMode::Manual)
             .set_receive_maximum(Some(IN_FLIGHT))
             .set_max_packet_size(Some(MAX_PACKET))

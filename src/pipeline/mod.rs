@@ -20,6 +20,7 @@ mod prepared;
 mod request;
 mod retention;
 mod scheduler;
+mod session;
 mod snapshot;
 mod transfer;
 mod upload;

@@ -283,13 +283,20 @@ async fn a_node_that_was_killed_gets_what_came_meanwhile() {
         assert!(there, "{number} of {runs:?}");
     }
     // A node that stops gives the connection back at once.
-    scene.server.stop();
-    let server = scene.place.serve();
-    let client = Client { url: server.url.clone(), ..scene.client };
+    let Scene { place, server, client, analysis, action, root } = scene;
+    server.stop();
+    let server = place.serve();
+    let client = Client { url: server.url.clone(), ..client };
     wait_for("the connection", || {
         let health = client.ask("GET", "/health", &Value::Null).expect("an answer");
         (health["mqtt"] == "connected").then_some(())
     });
+    // The session is the one of before, and topics can still be added to it.
+    let scene = Scene { place, server, client, analysis, action, root };
+    let change = json!({"trigger": [{"topic": scene.topic("b")}]});
+    let path = format!("/action/{}", scene.action);
+    scene.client.ask("PUT", &path, &change).expect("it is edited");
+    scene.listens("b").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
