@@ -65,7 +65,7 @@ pub(super) async fn receive(
 ) {
     let (tell, listening) = watch::channel(None);
     tokio::join!(own(&runner, tell, stopped), converse(&runner, &options, listening));
-    if let Err(error) = runner.host().let_go(LEASE_NAME, &runner.worker).await {
+    if let Err(error) = runner.follows(LEASE_NAME).await {
         tracing::debug!(%error, "the lease of the MQTT connection ends by itself");
     }
 }
@@ -76,15 +76,14 @@ async fn own(
     tell: watch::Sender<Listening>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let host = runner.host();
     let mut until = Instant::now();
     let mut editions = None;
     loop {
         let asked = Instant::now();
         if until.saturating_duration_since(asked) < RENEW_BEFORE {
-            match timeout(PATIENCE, host.hold(LEASE_NAME, &runner.worker, LEASE)).await {
-                Ok(Ok(Some(_))) => until = asked + LEASE,
-                Ok(Ok(None)) => until = asked,
+            match timeout(PATIENCE, runner.leads(LEASE_NAME, LEASE)).await {
+                Ok(Ok(true)) => until = asked + LEASE,
+                Ok(Ok(false)) => until = asked,
                 Ok(Err(error)) => tracing::debug!(%error, "the MQTT lease is not renewed"),
                 Err(_) => tracing::debug!("the MQTT lease is not renewed in time"),
             }
