@@ -12,7 +12,9 @@ use crate::config::LogFormat;
 /// Starts the log at `level`, unless `RUNNER_LOG` says otherwise (such as `debug`, or
 /// `runner::store=trace`).
 pub fn start(level: &str, format: LogFormat) {
-    let filter = EnvFilter::try_from_env("RUNNER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // What PostgreSQL says about its tables at each start is of no use to anybody.
+    let usual = format!("{level},sqlx::postgres::notice=warn");
+    let filter = EnvFilter::try_from_env("RUNNER_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -139,7 +139,8 @@ pub async fn edit(
     let begins = action.trigger != before || action.active != was_active;
     let next_at = begins.then(|| due(&action, now));
     let mut message = "Action Successfully Updated".to_owned();
-    if let Some(preview) = action.trigger.preview(action.created_at, now) {
+    let ahead = action.trigger.preview(action.created_at, now).filter(|_| action.active);
+    if let Some(preview) = ahead {
         let next: Vec<_> = preview.next.iter().map(Timestamp::to_string).collect();
         message = format!("{message}; next: {}", next.join(", "));
         message.extend(preview.changes.iter().flat_map(|change| ["; ", change]));

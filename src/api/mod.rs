@@ -10,6 +10,7 @@ mod action_view;
 mod analysis;
 mod body;
 mod caller;
+mod cancel;
 mod console;
 mod data;
 mod device_tokens;
@@ -94,8 +95,8 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(runs::list))
         .routes(routes!(runs::info, runs::delete))
         .routes(routes!(console::console))
-        .routes(routes!(runs::cancel))
-        .routes(routes!(runs::rerun))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(cancel::rerun))
         .routes(routes!(action::list, action::create))
         .routes(routes!(action::info, action::edit, action::delete))
         .routes(routes!(action::slots))

@@ -322,8 +322,6 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn home(name: &str) -> Option<String> {
@@ -342,7 +340,7 @@ mod tests {
             _ => home(name),
         };
         let config = Config::gather(&flags, &variable).unwrap();
-        assert_eq!(config.data().unwrap(), Path::new("/from/flag"));
+        assert_eq!(config.data().unwrap(), PathBuf::from("/from/flag"));
         assert_eq!(config.listen().unwrap().port(), 2);
         assert_eq!(config.sandbox().unwrap().guests, 3);
         let origins: Vec<_> = config.iter().map(|(s, _, o)| (s.name, o.clone())).collect();

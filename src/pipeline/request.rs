@@ -11,6 +11,7 @@ use super::{Job, Module, Runner};
 use crate::analysis::{Digest, InvalidModule, Variable};
 use crate::cause::{Cause, CauseKind, MAX_DEPTH};
 use crate::clock::Timestamp;
+use crate::environment::Origin;
 use crate::id::Id;
 use crate::run::{EnvironmentEntry, RunRequest, State, TriggerEntries};
 use crate::sandbox::CompileError;
@@ -161,7 +162,7 @@ impl Runner {
             let decide = move |due: &Due| {
                 let (snapshot, mut grant) = decide(&snapshots, due)?;
                 if !own.is_empty() {
-                    grant.environment = overridden(&snapshot, &own);
+                    grant.environment = overridden(&snapshot, &own, &Origin::Variable);
                 }
                 Some((snapshot, grant))
             };
@@ -245,12 +246,16 @@ fn request(snapshot: &Snapshot, module: Digest, version: Option<u32>, cause: Cau
     }
 }
 
-/// The record of an environment in which `own` variables beat what the snapshot planned.
-fn overridden(snapshot: &Snapshot, own: &[String]) -> Arc<str> {
-    use crate::environment::Origin;
+/// The record of an environment in which entries of one run alone, all of one `origin`, beat what
+/// the snapshot planned.
+pub(super) fn overridden<'k>(
+    snapshot: &Snapshot,
+    own: impl IntoIterator<Item = &'k String>,
+    origin: &Origin,
+) -> Arc<str> {
     let planned = snapshot.entries.iter().map(|(key, origin)| (key.as_str(), origin));
     let mut entries: std::collections::BTreeMap<&str, &Origin> = planned.collect();
-    entries.extend(own.iter().map(|key| (key.as_str(), &Origin::Variable)));
+    entries.extend(own.into_iter().map(|key| (key.as_str(), origin)));
     let records: Vec<_> =
         entries.into_iter().map(|(key, origin)| EnvironmentEntry::new(key, origin)).collect();
     // Keys, ids and numbers: writing them as JSON cannot fail.

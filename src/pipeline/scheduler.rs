@@ -13,9 +13,10 @@ use super::held::Stop;
 use crate::action::{Plan, SlotOutcome, Trigger, plan, spread};
 use crate::cause::{Cause, CauseKind};
 use crate::clock::Timestamp;
+use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::run::TriggerEntries;
-use crate::store::{Change, Error, Fired, Firing, Start, Started, Store, StoredAction};
+use crate::store::{Change, Error, Fired, Firing, NotStarted, Start, Started, Store, StoredAction};
 use crate::vault::Part;
 
 /// The name of the scheduler's lease.
@@ -70,16 +71,12 @@ impl Runner {
         let StoredAction { action, profile, .. } = occasion.action;
         let start = |analysis: &Id| {
             let run = Id::generate(Timestamp::now());
-            // A profile without a key cannot have been read so far.
             let seal =
                 |text: &str| self.vault.seal(*profile, &Part::Scope { run }, text.as_bytes());
-            let scope = Some(occasion.scope).filter(|scope| *scope != "[]");
-            let scope = scope.and_then(|scope| match seal(scope) {
-                Ok(sealed) => Some(sealed),
-                Err(error) => {
-                    tracing::error!(action = %action.id, %error, "a scope could not be sealed");
-                    None
-                }
+            let scope = Some(occasion.scope).filter(|scope| *scope != "[]").map(seal).transpose();
+            let scope = scope.map_err(|error| NotStarted {
+                code: ErrorCode::StoreUnreadable,
+                message: format!("the scope could not be sealed: {error}"),
             });
             let mut trigger_entries = occasion.entries.clone();
             let state = if occasion.locked { "locked" } else { "unlocked" };

@@ -9,11 +9,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::broker::{BrokerError, Link};
 use super::held::Stop;
+use super::request::overridden;
 use super::retention::keep_pruning;
 use super::snapshot::{Snapshot, Snapshots};
 use super::{Job, Module, Runner, mqtt, scheduler};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
+use crate::environment::Origin;
 use crate::run::{LEASE, RENEW_EVERY};
 use crate::store::{Claimed, Due, Error, Finished, Grant};
 
@@ -358,6 +360,10 @@ pub(super) fn decide(snapshots: &Snapshots, due: &Due) -> Option<(Arc<Snapshot>,
         // Joined and not formatted: it is long, and made for every run.
         detail: [r#"{"attempt":"#, &attempt.to_string(), r#","keys":"#, keys, "}"].concat(),
     });
-    let environment = Arc::clone(&snapshot.environment);
+    let added = &due.run.trigger_entries;
+    let environment = match added.is_empty() {
+        true => Arc::clone(&snapshot.environment),
+        false => overridden(&snapshot, added.keys(), &Origin::System),
+    };
     Some((snapshot, Grant { environment, entry }))
 }

@@ -29,8 +29,8 @@ pub struct Start {
     pub cause: Cause,
     /// System entries that the trigger adds to the environment.
     pub trigger_entries: TriggerEntries,
-    /// The scope, sealed for the run; none stands for `[]`.
-    pub scope: Option<Vec<u8>>,
+    /// The scope, sealed for the run, where none stands for `[]`; or why it could not be sealed.
+    pub scope: Result<Option<Vec<u8>>, NotStarted>,
     /// The earliest start.
     pub due_at: Timestamp,
     /// What becomes of it while an earlier run of the same action and analysis is not over.
@@ -103,7 +103,13 @@ pub(super) async fn start(
             answers.push(Started::Skipped);
             continue;
         }
-        let new = start.into_run(active, now);
+        let new = match start.into_run(active, now) {
+            Ok(new) => new,
+            Err(why) => {
+                answers.push(Started::Failed(why));
+                continue;
+            }
+        };
         match room.take(connection, &new.run).await? {
             Ok(()) => {}
             Err(full) => {
@@ -143,7 +149,7 @@ struct Ready {
 }
 
 impl Start {
-    fn into_run(self, active: &Active, now: Timestamp) -> Ready {
+    fn into_run(self, active: &Active, now: Timestamp) -> Result<Ready, NotStarted> {
         let request = RunRequest {
             id: self.run,
             analysis: self.analysis,
@@ -156,8 +162,8 @@ impl Start {
             created_at: now,
         };
         let queued_runs = active.limits.queued_runs;
-        let run = NewRun { profile: self.profile, request, scope: self.scope, queued_runs };
-        Ready { run, overlap: self.overlap }
+        let run = NewRun { profile: self.profile, request, scope: self.scope?, queued_runs };
+        Ok(Ready { run, overlap: self.overlap })
     }
 }
 

@@ -129,7 +129,7 @@ async fn an_instant_with_an_outcome_starts_nothing_when_it_comes_again() {
             analysis: *analysis,
             cause: Cause { action: Some(id), ..Cause::new(CauseKind::Interval, "action") },
             trigger_entries: TriggerEntries::new(),
-            scope: None,
+            scope: Ok(None),
             due_at: instant,
             overlap: runner::action::Overlap::Allow,
         };

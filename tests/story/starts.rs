@@ -64,6 +64,9 @@ async fn an_interval_starts_runs_and_each_instant_has_one_slot() {
         assert_eq!(run["state"], "succeeded", "{run}");
         assert_eq!(run["cause"]["kind"], "interval");
         assert_eq!(run["cause"]["action"], *action);
+        let entries = run["environment"].as_array().expect("entries");
+        let said = json!({"key": "_action_id", "origin": "system"});
+        assert!(entries.contains(&said), "{run}");
         let console = run["console"].to_string();
         for entry in [format!("_action_id={action}"), "_action_type=interval".into()] {
             assert!(console.contains(&entry), "{entry} is not in {console}");
