@@ -94,7 +94,9 @@ async fn no_token_and_wrong_tokens_are_unauthenticated_everywhere() {
 #[tokio::test]
 async fn a_token_ends_when_its_time_comes() {
     let api = Api::open().await;
-    let until = jiff::Timestamp::now() + Duration::from_secs(3);
+    // In whole milliseconds, as it is kept.
+    let until = jiff::Timestamp::now().as_millisecond() + 3_000;
+    let until = jiff::Timestamp::from_millisecond(until).expect("a time");
     let new = json!({"name": "t", "role": "administrator", "expire_time": until.to_string()});
     let token = text(&api.post("/tokens", new).await.ok()["token"]);
     let deadline = Instant::now() + Duration::from_secs(20);
