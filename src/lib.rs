@@ -9,6 +9,7 @@
 //!   policy      decides, from names and tags alone          (never sees a value)
 //!   vault       opens what was granted                      (never hears of policies)
 //!   environment lays variables over secrets, makes the redactor
+//!   outbound    sends the requests that its policies allow
 //!   sandbox     runs the module (analysis) with that        (never sees the vault)
 //! store       keeps requests, outcomes, audit               (never sees plaintext)
 //! ```
@@ -39,6 +40,8 @@ pub mod run;
 pub mod auth;
 
 pub mod audit;
+
+pub mod outbound;
 
 pub mod sandbox;
 

@@ -69,6 +69,7 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
         environment: Arc::new(environment),
         scope: scope.map_or_else(|| "[]".into(), |scope| scope.get().to_owned()),
         live: Some(live.clone()),
+        fetch: None,
         stop: None,
     };
     let printing = tokio::spawn(async move {

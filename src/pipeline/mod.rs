@@ -148,6 +148,7 @@ impl Runner {
             environment,
             scope,
             live: job.live.clone(),
+            fetch: None,
             stop: job.stop.clone(),
         };
         self.sandbox.run(&program, input, &job.limits).await

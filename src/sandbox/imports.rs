@@ -12,7 +12,7 @@ use super::state::State;
 const SHOWN: usize = 10;
 
 /// The interfaces of WASI 0.2 that components find here.
-const WASI: [(&str, &[&str]); 6] = [
+const WASI: [(&str, &[&str]); 7] = [
     (
         "cli",
         &[
@@ -30,6 +30,7 @@ const WASI: [(&str, &[&str]); 6] = [
     ),
     ("clocks", &["monotonic-clock", "wall-clock"]),
     ("filesystem", &["types", "preopens"]),
+    ("http", &["outgoing-handler", "types"]),
     ("io", &["error", "poll", "streams"]),
     ("random", &["random", "insecure", "insecure-seed"]),
     (
@@ -111,7 +112,7 @@ fn is_given(name: &str) -> bool {
 fn advice(name: &str) -> Option<&'static str> {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     if starts(&["wasi:http/"]) {
-        Some("this version of the runner gives no outbound HTTP; build without it")
+        Some("of wasi:http, an analysis has outgoing requests in version 0.2")
     } else if starts(&["wasi:"]) && name.contains("@0.3") {
         Some("build for WASI 0.2")
     } else if starts(&["wasi_unstable::", "wasi::"]) {
@@ -159,6 +160,7 @@ pub(super) fn component_linker(
 ) -> wasmtime::Result<component::Linker<State>> {
     let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     guest::add_console(&mut linker)?;
     Ok(linker)
 }
@@ -190,6 +192,8 @@ mod tests {
         ("clocks/wall-clock", "now"),
         ("filesystem/types", "descriptor"),
         ("filesystem/preopens", "get-directories"),
+        ("http/outgoing-handler", "handle"),
+        ("http/types", "fields"),
         ("io/error", "error"),
         ("io/poll", "poll"),
         ("io/streams", "input-stream"),
@@ -218,10 +222,12 @@ mod tests {
             assert!(is_given(&name) && is_linked(&name, member), "{name}");
         }
         assert!(is_linked(guest::CONSOLE, "log") && is_given(guest::CONSOLE));
-        assert!(!is_linked("wasi:http/types@0.2.12", "fields"));
+        assert!(!is_linked("wasi:http/incoming-handler@0.2.12", "handle"));
         let listed: usize = WASI.iter().map(|(_, interfaces)| interfaces.len()).sum();
         assert_eq!(MEMBERS.len(), listed);
-        for other in ["wasi:http/types@0.2.12", "wasi:cli/exit@0.3.0", "wasi:cli/exit", "exit"] {
+        for other in
+            ["wasi:http/incoming-handler@0.2.12", "wasi:cli/exit@0.3.0", "wasi:cli/exit", "exit"]
+        {
             assert!(!is_given(other), "{other}");
         }
     }
@@ -236,7 +242,7 @@ mod tests {
         assert!(message(&["env::a", "env::b"]).ends_with(
             "`env::b`; functions of `env` come from a host of your own; build for WASI"
         ));
-        assert!(message(&["wasi:http/types@0.2.3"]).contains("no outbound HTTP"));
+        assert!(message(&["wasi:http/types@0.3.0"]).contains("outgoing requests in version 0.2"));
         assert!(message(&["other::x"]).contains("only WASI"));
         let many: Vec<_> = (0..15).map(|i| format!("x::{i:02}")).collect();
         let many = UnknownImports::new(many).unwrap();

@@ -10,6 +10,7 @@ mod compile;
 mod console;
 mod engine;
 mod guest;
+mod http;
 mod imports;
 mod limits;
 mod outcome;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 use crate::analysis::{Digest, Form, Limits};
 use crate::environment::{Environment, Redactor};
 use crate::id::Id;
+use crate::outbound::Fetch;
 use crate::run::Live;
 use artefact::Artefacts;
 use command::CommandInput;
@@ -161,6 +163,8 @@ pub struct Input {
     pub scope: String,
     /// Where the console can be read while it grows; what is left of it goes to the outcome.
     pub live: Option<Live>,
+    /// How the guest reaches the network; without it, it has none.
+    pub fetch: Option<Fetch>,
     /// Told once when the guest shall stop, if anybody may say so.
     pub stop: Option<Arc<Notify>>,
 }
@@ -305,7 +309,7 @@ impl Sandbox {
         // A limit too far away to be a point in time is none.
         let deadline = started.checked_add(limits.wall_time());
         let deadline = deadline.unwrap_or(started + Duration::from_secs(u32::MAX.into()));
-        let state = State::new(limiter, console.clone(), deadline, command);
+        let state = State::new(limiter, console.clone(), deadline, command, input.fetch.take());
         let mut store = state.into_store(&self.linkers.engine);
         let entered = program.enter(&mut store, &input);
         let stopped = async {

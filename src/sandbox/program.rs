@@ -109,7 +109,7 @@ impl Linkers {
             let console = Console::new(Redactor::new(environment), 0, None);
             let limiter = Limiter::new(0, Budget::new(0));
             let mut store =
-                State::new(limiter, console, Instant::now(), None).into_store(&self.engine);
+                State::new(limiter, console, Instant::now(), None, None).into_store(&self.engine);
             match UnknownImports::of_module(module, &self.core, &mut store) {
                 Some(unknown) => Unlinkable::Imports(unknown),
                 None => unfit(error),

@@ -5,10 +5,13 @@ use std::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::command::{self, CommandInput};
 use super::console::Console;
+use super::http::Http;
 use super::limits::Limiter;
+use crate::outbound::Fetch;
 
 /// The most bytes a guest may hand to the host in one call, and so the most that the host copies
 /// for it at one time.
@@ -20,6 +23,7 @@ pub(super) struct State {
     pub(super) console: Console,
     deadline: Instant,
     input: Option<CommandInput>,
+    http: Http,
     /// Made when the guest first calls WASI: many never do.
     wasi: Option<WasiP1Ctx>,
 }
@@ -30,8 +34,9 @@ impl State {
         console: Console,
         deadline: Instant,
         input: Option<CommandInput>,
+        fetch: Option<Fetch>,
     ) -> Self {
-        Self { limiter, console, deadline, input, wasi: None }
+        Self { limiter, console, deadline, input, http: Http::new(fetch), wasi: None }
     }
 
     /// A store around this state, with all its limits in force.
@@ -59,5 +64,14 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.wasi().ctx()
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Self { wasi, input, console, http, .. } = self;
+        let wasi = wasi.get_or_insert_with(|| command::wasi(input.take(), console));
+        let table = wasi.ctx().table;
+        WasiHttpCtxView { ctx: &mut http.context, table, hooks: &mut http.hooks }
     }
 }

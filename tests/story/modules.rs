@@ -50,12 +50,14 @@ async fn what_is_no_module_is_refused_with_what_was_found_and_what_to_do() {
     let unknown = wat(r#"(module (import "env" "fetch_url" (func)) (import "env" "sleep" (func))
             (func (export "_start")))"#);
     let browser = wat(r#"(module (import "wbg" "x" (func)) (func (export "_start")))"#);
-    let http = wat(r#"(component (import "wasi:http/types@0.2.3" (instance (export "f" (func))))
+    let http = wat(
+        r#"(component (import "wasi:http/incoming-handler@0.2.3" (instance (export "f" (func))))
             (core module $m (func (export "run") (result i32) i32.const 0))
             (core instance $i (instantiate $m))
             (func $run (result (result)) (canon lift (core func $i "run")))
             (instance $run (export "run" (func $run)))
-            (export "wasi:cli/run@0.2.3" (instance $run)))"#);
+            (export "wasi:cli/run@0.2.3" (instance $run)))"#,
+    );
     let handler = wat(
         r#"(component (instance $i) (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#,
     );
@@ -82,7 +84,7 @@ async fn what_is_no_module_is_refused_with_what_was_found_and_what_to_do() {
         ("no entry", &library, &["_start", "\"add\""]),
         ("unknown imports", &unknown, &["`env::fetch_url`", "`env::sleep`", "build for WASI"]),
         ("built for browsers", &browser, &["`wbg::x`", "wasm-bindgen"]),
-        ("outbound HTTP", &http, &["`wasi:http/types@0.2.3`", "no outbound HTTP"]),
+        ("incoming HTTP", &http, &["`wasi:http/incoming-handler@0.2.3`", "outgoing requests"]),
         ("other exports", &handler, &["wasi:http/incoming-handler@0.2.0", "runner:analysis"]),
         ("an entry of another type", &other_type, &["does not fit"]),
         ("threads", &threads, &["not valid", "threads"]),

@@ -78,12 +78,12 @@ async fn run_analysis(body: &str) -> Outcome {
 async fn unknown_imports_of_a_component_are_named() {
     let component = analysis("unreachable").replace(
         "(component\n",
-        r#"(component (import "wasi:http/types@0.2.3" (instance (export "f" (func))))
+        r#"(component (import "wasi:http/incoming-handler@0.2.3" (instance (export "f" (func))))
            (import "acme:shop/types@1.0.0" (instance)) "#,
     );
     let refused = compile(&sandbox(), &component).await.err().unwrap();
     let CompileError::UnknownImports(unknown) = &refused else { panic!("{refused}") };
-    assert_eq!(unknown.names(), ["wasi:http/types@0.2.3"]);
+    assert_eq!(unknown.names(), ["wasi:http/incoming-handler@0.2.3"]);
 }
 
 #[tokio::test]

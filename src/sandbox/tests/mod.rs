@@ -36,6 +36,7 @@ fn input() -> Input {
         environment: Arc::new(overlay.settle().unwrap()),
         scope: r#"[{"variable":"x"}]"#.into(),
         live: None,
+        fetch: None,
         stop: None,
     }
 }

@@ -1,0 +1,71 @@
+//! `wasi:http` as a guest sees it: outgoing requests, which all go through the run's one closure.
+//!
+//! Owns the passage between wasmtime's types and ours. It decides nothing about destinations and
+//! opens no connection.
+
+use http_body_util::BodyExt as _;
+use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
+
+use crate::outbound::{self, Fetch, Timeouts};
+
+/// A task of an answer that goes on beside its body.
+type Io = Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>;
+
+/// What a guest's `wasi:http` needs beside the table of its handles.
+pub(super) struct Http {
+    pub(super) context: WasiHttpCtx,
+    pub(super) hooks: Hooks,
+}
+
+/// Sends a guest's requests.
+pub(super) struct Hooks(Option<Fetch>);
+
+impl Http {
+    pub(super) fn new(fetch: Option<Fetch>) -> Self {
+        Self { context: WasiHttpCtx::new(), hooks: Hooks(fetch) }
+    }
+}
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: hyper::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Io,
+    ) -> Box<dyn Future<Output = wasmtime_wasi_http::Result<(hyper::Response<WasiBody>, Io)>> + Send>
+    {
+        let options = options.unwrap_or_default();
+        let timeouts = Timeouts {
+            connect: options.connect_timeout,
+            first_byte: options.first_byte_timeout,
+            between_bytes: options.between_bytes_timeout,
+        };
+        let request = request.map(|body| body.map_err(from_guest).boxed_unsync());
+        let exchange = self.0.as_ref().map(|fetch| fetch(request, timeouts));
+        Box::new(async move {
+            let no_network = || outbound::Error::Denied("this run has no network".into());
+            let exchange = exchange.ok_or_else(no_network).map_err(to_guest)?;
+            let response = exchange.await.map_err(to_guest)?;
+            let response = response.map(|body| body.map_err(to_guest).boxed_unsync());
+            Ok((response, Box::new(async { Ok(()) }) as Io))
+        })
+    }
+}
+
+/// Why a guest's own body broke off.
+fn from_guest(error: wasmtime_wasi_http::Error) -> outbound::Error {
+    outbound::Error::Invalid(format!("the request's body is incomplete: {error}"))
+}
+
+/// The codes that say as much as our words; all other words travel as an internal error, the one
+/// code that carries text.
+fn to_guest(error: outbound::Error) -> wasmtime_wasi_http::Error {
+    use wasmtime_wasi_http::Error;
+    match error {
+        outbound::Error::ConnectionRefused(_) => Error::ConnectionRefused,
+        outbound::Error::UnknownName(_) => {
+            Error::DnsError { rcode: Some(error.to_string()), info_code: None }
+        }
+        error => Error::InternalError(Some(error.to_string())),
+    }
+}
