@@ -39,6 +39,7 @@ pub enum Event {
     RunGrant,
     RunDelete,
     RunCancel,
+    RunLeak,
 }
 
 impl Event {
@@ -71,6 +72,7 @@ impl Event {
             Self::RunGrant => "run.grant",
             Self::RunDelete => "run.delete",
             Self::RunCancel => "run.cancel",
+            Self::RunLeak => "run.leak",
         }
     }
 }

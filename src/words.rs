@@ -6,7 +6,7 @@
 macro_rules! words {
     ($(#[$of_type:meta])* $name:ident: $($variant:ident $text:literal => $about:literal;)*) => {
         $(#[$of_type])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum $name { $(#[doc = $about] $variant,)* }
 
         impl $name {

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::fault::{ErrorCode, Fault, FaultCode};
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
-use crate::run::{EnvironmentEntry, Run, State};
+use crate::run::{EnvironmentEntry, Leak, LeakReport, Run, State};
 use crate::store::{self, Filter, Page, RunRecord};
 use crate::vault::{Part, PartCipher};
 
@@ -72,6 +72,14 @@ pub struct RunView {
     #[schema(value_type = Option<String>)]
     rerun_of: Option<Id>,
     console_truncated: bool,
+    /// Secrets that were masked in what the latest attempt put out: which, where, spelled how, and
+    /// how often. At most 100 lines, the most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    leaks: Vec<Leak>,
+    /// The same in sentences for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     result: Option<Box<RawValue>>,
@@ -125,6 +133,8 @@ const FIELDS: &[&str] = &[
     "peak_memory_bytes",
     "attempts",
     "console_truncated",
+    "leaks",
+    "warnings",
     "result",
     "fault",
 ];
@@ -248,6 +258,7 @@ fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
     // A lost attempt that was queued again says nothing about the run.
     let fault = fault.filter(|_| run.state.is_final());
     let attempt = attempt.as_ref();
+    let leaks = attempt.and_then(|attempt| attempt.leaks.as_ref());
     Ok(RunView {
         id: run.id,
         analysis: run.analysis,
@@ -265,6 +276,8 @@ fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
         attempts: run.attempts,
         rerun_of: run.rerun_of,
         console_truncated: attempt.is_some_and(|attempt| attempt.console_truncated),
+        leaks: leaks.map(|report| report.leaks.clone()).unwrap_or_default(),
+        warnings: leaks.map(LeakReport::warnings).unwrap_or_default(),
         result,
         fault,
         console: None,

@@ -148,6 +148,8 @@ pub struct Run {
     attempts: Option<u32>,
     #[serde(default)]
     console_truncated: bool,
+    #[serde(default)]
+    warnings: Vec<String>,
     scope: Option<Box<RawValue>>,
     result: Option<Box<RawValue>>,
     fault: Option<Fault>,
@@ -193,6 +195,9 @@ impl Run {
     fn conclude(self, answer: &Answer, output: &mut Output) -> Result<(), Failure> {
         if self.console_truncated {
             output.note("(the console reached its limit and was cut)");
+        }
+        for warning in &self.warnings {
+            output.note(format_args!("warning: {warning}"));
         }
         if output.is_json() {
             output.json(answer)?;
@@ -380,6 +385,7 @@ async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
             ("fault", run.fault.map(|fault| format!("{}: {}", fault.code, fault.message))),
             ("cause", run.cause.map(|cause| format!("{} by {}", cause.kind, cause.by))),
             ("environment", Some(environment.join(", ")).filter(|keys| !keys.is_empty())),
+            ("warning", Some(run.warnings.join("; ")).filter(|warnings| !warnings.is_empty())),
             ("scope", json(run.scope)),
             ("result", json(run.result)),
             ("attempts", run.attempts.map(|attempts| attempts.to_string())),

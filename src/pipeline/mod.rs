@@ -29,18 +29,21 @@ mod worker;
 
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::analysis::{Digest, Limits, Variable};
+use crate::audit::{Entry, Event};
+use crate::auth::Principal;
 use crate::clock::Timestamp;
 use crate::environment::{Environment, Origin, Overlay};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::metrics::Metrics;
-use crate::run::{Live, State, TriggerEntries};
+use crate::run::{LeakReport, Live, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
-use crate::store::{Finished, Host, Store, Tenant};
+use crate::store::{Finished, Host, Leaked, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
 pub use backup::{Backup, BackupError, backup, restore};
@@ -219,6 +222,7 @@ impl Runner {
             console_truncated: outcome.console_truncated,
             duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
             peak_memory_bytes: outcome.peak_memory_bytes,
+            leaked: outcome.leaks.take().map(|report| job.leaked(report)),
             at: Timestamp::now(),
         };
         if let Ok(cipher) = cipher
@@ -295,6 +299,13 @@ impl Runner {
 }
 
 impl Job {
+    /// What was masked in this attempt, with its entry for the audit.
+    fn leaked(&self, report: LeakReport) -> Leaked {
+        let by = Principal::Analysis { id: self.snapshot.analysis.id };
+        let detail = json!({"attempt": self.attempt, "report": report});
+        Leaked { entry: Entry::new(&by, Event::RunLeak, self.run, &detail), report }
+    }
+
     /// Where a failed attempt leaves its run: failed, to be tried again, or dead.
     fn after(&self, fault: FaultCode) -> (State, Option<Timestamp>) {
         let retry = &self.snapshot.analysis.retry;

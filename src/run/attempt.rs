@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LeakReport;
 use crate::clock::Timestamp;
 use crate::environment::{Environment, Origin};
 use crate::fault::FaultCode;
@@ -26,6 +27,8 @@ pub struct Attempt {
     pub console_truncated: bool,
     /// Why it failed, if it did.
     pub fault: Option<FaultCode>,
+    /// What was masked on its way out, if anything was.
+    pub leaks: Option<LeakReport>,
 }
 
 /// Where an entry of a recorded environment came from.

@@ -5,12 +5,14 @@
 
 mod attempt;
 pub mod console;
+mod leak;
 mod live;
 mod request;
 mod state;
 
 pub use attempt::{Attempt, EntryOrigin, EnvironmentEntry};
 pub use console::Line;
+pub use leak::{Leak, LeakReport, Sink};
 pub use live::Live;
 pub use request::RunRequest;
 pub use state::State;

@@ -1,12 +1,13 @@
 //! Collects what a guest prints: masked, split into lines, cut at the limit.
 
-use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
+use super::leaks::Leaks;
 use crate::clock::Timestamp;
-use crate::environment::redactor::{Masker, Redactor};
+use crate::environment::redactor::{Caught, Masker, Redactor};
 use crate::run::Live;
 use crate::run::console::{Level, Line, Stream};
 
@@ -24,17 +25,19 @@ pub(super) struct Console(Arc<Mutex<Collector>>);
 pub(super) struct Printed {
     pub(super) lines: Vec<Line>,
     pub(super) truncated: bool,
+    pub(super) leaks: Leaks,
 }
 
 struct Collector {
     redactor: Redactor,
     stdout: Option<Channel>,
     stderr: Option<Channel>,
-    held: Option<Held>,
+    held: Held,
     lines: Live,
     limit: u64,
     left: usize,
     truncated: bool,
+    leaks: Leaks,
 }
 
 /// One byte stream. What the masker let go, up to the last line end.
@@ -43,11 +46,31 @@ struct Channel {
     masked: Vec<u8>,
 }
 
-/// A log message whose end may be the beginning of a secret.
+/// Log messages that wait, because what may be the beginning of a secret reaches from them to the
+/// end of the latest.
+#[derive(Default)]
 struct Held {
-    level: Level,
-    message: Zeroizing<String>,
+    messages: VecDeque<Message>,
+    /// The messages' texts, joined.
+    text: Zeroizing<String>,
+    /// What the masker made of each, joined.
     masked: Vec<u8>,
+}
+
+/// A message that waits: its level, the lengths of its text and of its masked text.
+struct Message {
+    level: Level,
+    length: usize,
+    masked: usize,
+    caught: Caught,
+}
+
+/// A message after the masker.
+struct Masked {
+    text: Vec<u8>,
+    /// How many bytes at its end may be the beginning of a secret.
+    open: usize,
+    caught: Caught,
 }
 
 impl Console {
@@ -56,11 +79,12 @@ impl Console {
             redactor,
             stdout: None,
             stderr: None,
-            held: None,
+            held: Held::default(),
             lines: live.unwrap_or_default(),
             limit,
             left: usize::try_from(limit).unwrap_or(usize::MAX),
             truncated: false,
+            leaks: Leaks::default(),
         })))
     }
 
@@ -94,6 +118,7 @@ impl Collector {
             .take()
             .unwrap_or_else(|| Channel { masker: self.redactor.masker(), masked: Vec::new() });
         channel.masker.write(bytes, &mut channel.masked);
+        self.leaks.add(stream.into(), channel.masker.take_caught());
         self.print_lines(stream, &mut channel.masked);
         let channel_of = if stream == Stream::Stderr { &mut self.stderr } else { &mut self.stdout };
         *channel_of = Some(channel);
@@ -113,66 +138,68 @@ impl Collector {
         }
     }
 
-    /// Masks a message as one text, together with the one before it where that ended in what may
-    /// be the beginning of a secret. Such a message waits for the next one, all others are printed
-    /// at once.
+    /// Masks a message as one text, together with those before it from which what may be the
+    /// beginning of a secret reaches into it. Such messages wait, all others are printed at once.
     fn log(&mut self, level: Level, message: &str) {
         if self.truncated {
             return;
         }
-        let (masked, open) = self.mask(message);
-        let Some(before) = self.held.take() else {
-            return self.print_or_hold(level, Cow::Borrowed(message), masked, open);
-        };
-        let mut joined =
-            Zeroizing::new(String::with_capacity(before.message.len() + message.len()));
-        joined.push_str(&before.message);
-        joined.push_str(message);
-        let (both, both_open) = self.mask(&joined);
-        let apart = both.len() == before.masked.len() + masked.len()
-            && both.starts_with(&before.masked)
-            && both.ends_with(&masked);
-        if apart {
-            self.print_message(before.level, &before.masked);
-            self.print_or_hold(level, Cow::Borrowed(message), masked, open);
-        } else {
-            // A secret lies across the two: they become one message.
-            let joined = Cow::Owned(std::mem::take(&mut *joined));
-            self.print_or_hold(before.level, joined, both, both_open);
+        let alone = self.mask(message);
+        let mut held = std::mem::take(&mut self.held);
+        if held.messages.is_empty() && alone.open == 0 {
+            return self.print_message(level, &alone.text, alone.caught);
         }
+        let open = if held.messages.is_empty() {
+            let open = alone.open;
+            held.push(level, message, alone);
+            open
+        } else {
+            let joined = held.joined(message);
+            let both = self.mask(&joined);
+            let open = both.open;
+            let apart = both.text.strip_prefix(held.masked.as_slice());
+            if apart == Some(alone.text.as_slice()) {
+                held.push(level, message, alone);
+            } else {
+                // A secret lies across them: they become one message.
+                let level = held.messages.front().map_or(level, |first| first.level);
+                held = Held::default();
+                held.push(level, &joined, both);
+            }
+            open
+        };
+        self.print_settled(&mut held, open);
+        self.held = held;
     }
 
-    /// The masked text, and whether its end may be the beginning of a secret.
-    fn mask(&self, message: &str) -> (Vec<u8>, bool) {
+    fn mask(&self, message: &str) -> Masked {
         let mut masker = self.redactor.masker();
-        let mut masked = Vec::new();
+        let mut text = Vec::new();
         for chunk in message.as_bytes().chunks(MASKED_AT_ONCE) {
-            masker.write(chunk, &mut masked);
-            if masked.len() > self.left {
+            masker.write(chunk, &mut text);
+            if text.len() > self.left {
                 // The rest is cut in any case.
-                return (masked, false);
+                return Masked { text, open: 0, caught: masker.take_caught() };
             }
         }
-        let open = masker.pending() > 0;
-        masker.finish(&mut masked);
-        (masked, open)
+        let open = masker.pending();
+        masker.finish(&mut text);
+        Masked { text, open, caught: masker.take_caught() }
     }
 
-    fn print_or_hold(&mut self, level: Level, message: Cow<'_, str>, masked: Vec<u8>, open: bool) {
-        // What is past the limit is cut in any case, so it need not wait.
-        if open && masked.len() <= self.left {
-            let message = Zeroizing::new(message.into_owned());
-            self.held = Some(Held { level, message, masked });
-        } else {
-            let _wiped = match message {
-                Cow::Owned(message) => Some(Zeroizing::new(message)),
-                Cow::Borrowed(_) => None,
-            };
-            self.print_message(level, &masked);
+    /// Prints the messages that end before the last `open` bytes, and all of them where they pass
+    /// the limit: what is past it is cut in any case, so it need not wait.
+    fn print_settled(&mut self, held: &mut Held, open: usize) {
+        let cost = held.masked.len().max(LINE_COST * held.messages.len());
+        let open = if cost > self.left { 0 } else { open };
+        while held.messages.front().is_some_and(|first| first.length + open <= held.text.len()) {
+            let Some((message, masked)) = held.pop() else { break };
+            self.print_message(message.level, &masked, message.caught);
         }
     }
 
-    fn print_message(&mut self, level: Level, masked: &[u8]) {
+    fn print_message(&mut self, level: Level, masked: &[u8], caught: Caught) {
+        self.leaks.add(Stream::Console.into(), caught);
         let masked = masked.strip_suffix(b"\n").unwrap_or(masked);
         for line in masked.split(|byte| *byte == b'\n') {
             self.print(Stream::Console, level, line);
@@ -204,19 +231,45 @@ impl Collector {
     }
 
     fn finish(&mut self) -> Printed {
-        if let Some(held) = self.held.take() {
-            self.print_message(held.level, &held.masked);
-        }
+        let mut held = std::mem::take(&mut self.held);
+        self.print_settled(&mut held, 0);
         let channels = [(Stream::Stdout, self.stdout.take()), (Stream::Stderr, self.stderr.take())];
         for (stream, channel) in channels {
             let Some(mut channel) = channel else { continue };
             channel.masker.finish(&mut channel.masked);
+            self.leaks.add(stream.into(), channel.masker.take_caught());
             self.print_lines(stream, &mut channel.masked);
             if !channel.masked.is_empty() {
                 self.print(stream, level_of(stream), &channel.masked);
             }
         }
-        Printed { lines: self.lines.finish(), truncated: self.truncated }
+        let leaks = std::mem::take(&mut self.leaks);
+        Printed { lines: self.lines.finish(), truncated: self.truncated, leaks }
+    }
+}
+
+impl Held {
+    fn push(&mut self, level: Level, text: &str, masked: Masked) {
+        self.text = self.joined(text);
+        self.masked.extend_from_slice(&masked.text);
+        let (length, masked, caught) = (text.len(), masked.text.len(), masked.caught);
+        self.messages.push_back(Message { level, length, masked, caught });
+    }
+
+    /// All texts and `next`, in a buffer that was not moved.
+    fn joined(&self, next: &str) -> Zeroizing<String> {
+        let mut joined = Zeroizing::new(String::with_capacity(self.text.len() + next.len()));
+        joined.push_str(&self.text);
+        joined.push_str(next);
+        joined
+    }
+
+    /// Takes the first message.
+    fn pop(&mut self) -> Option<(Message, Vec<u8>)> {
+        let message = self.messages.pop_front()?;
+        self.text.drain(..message.length);
+        let masked = self.masked.drain(..message.masked).collect();
+        Some((message, masked))
     }
 }
 
@@ -230,8 +283,10 @@ fn level_of(stream: Stream) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::redactor::Encoding;
     use crate::environment::{Origin, Overlay};
     use crate::id::Id;
+    use crate::run::{Leak, Sink};
 
     fn console(limit: u64) -> Console {
         let id = Id::from_bytes([1; 12]);
@@ -296,6 +351,46 @@ mod tests {
             texts(&console),
             ["first", "key: [secret KEY] end", "key: hunt", "ing season", "hunter"]
         );
+    }
+
+    #[test]
+    fn a_secret_across_many_messages_is_masked_and_nothing_waits_for_long() {
+        let console = console(1000);
+        for message in ["hu", "", "nte", "", "r22", "hun", "", "ting", "", "h", ""] {
+            console.log(Level::Info, message);
+        }
+        assert_eq!(texts(&console), ["[secret KEY]", "hun", "", "ting", "", "h", ""]);
+    }
+
+    #[test]
+    fn messages_that_wait_count_towards_the_limit() {
+        let console = console(100);
+        console.log(Level::Info, "hunter2");
+        for _ in 0..1000 {
+            console.log(Level::Info, "");
+        }
+        assert!(console.lock().held.messages.len() < 8);
+        assert!(console.finish().truncated);
+    }
+
+    #[test]
+    fn what_was_masked_is_counted_once_wherever_messages_are_cut() {
+        let console = console(1000);
+        for message in ["key: hunt", "er22", "hunter22 hunt", "ing", "68756e7465723232 hunter22"] {
+            console.log(Level::Info, message);
+        }
+        for byte in b"hunter22 hunter22" {
+            console.write(Stream::Stderr, &[*byte]);
+        }
+        let redactor = console.lock().redactor.clone();
+        let report = console.finish().leaks.report(&redactor).unwrap();
+        let counted = |leak: &Leak| (leak.sink, leak.encoding, leak.times);
+        let expected = [
+            (Sink::Console, Encoding::Raw, 3),
+            (Sink::Stderr, Encoding::Raw, 2),
+            (Sink::Console, Encoding::Hex, 1),
+        ];
+        assert_eq!(report.leaks.iter().map(counted).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod engine;
 mod guest;
 mod http;
 mod imports;
+mod leaks;
 mod limits;
 mod outcome;
 mod program;
@@ -329,9 +330,11 @@ impl Sandbox {
         let State { limiter, .. } = store.into_data();
         let duration = started.elapsed();
         let ending = ending.unwrap_or(Ending::TimeUp);
-        let printed = console.finish();
+        let mut printed = console.finish();
+        let leaks = &mut printed.leaks;
         Outcome {
-            ending: outcome::settle(ending, limiter.refused(), &limits, &redactor),
+            ending: outcome::settle(ending, limiter.refused(), &limits, &redactor, leaks),
+            leaks: printed.leaks.report(&redactor),
             console: printed.lines,
             console_truncated: printed.truncated,
             duration,

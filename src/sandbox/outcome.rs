@@ -5,12 +5,15 @@ use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use super::engine::WASM_STACK;
+use super::leaks::Leaks;
 use super::limits::Refusal;
 use super::program::Ending;
 use crate::analysis::Limits;
 use crate::environment::Redactor;
+use crate::environment::redactor::Caught;
 use crate::fault::{Fault, FaultCode};
 use crate::run::console::Line;
+use crate::run::{LeakReport, Sink};
 
 /// The most bytes of a guest's own words in a fault.
 const MESSAGE_BYTES: usize = 16 << 10;
@@ -31,6 +34,8 @@ pub struct Outcome {
     pub duration: Duration,
     /// The most linear memory that it held.
     pub peak_memory_bytes: u64,
+    /// What was masked in all of that, if anything was.
+    pub leaks: Option<LeakReport>,
 }
 
 impl Outcome {
@@ -42,25 +47,29 @@ impl Outcome {
             console_truncated: false,
             duration: Duration::ZERO,
             peak_memory_bytes: 0,
+            leaks: None,
         }
     }
 }
 
-/// Turns a guest's end into a result or a fault.
+/// Turns a guest's end into a result or a fault, and adds to `leaks` what was masked in it.
 pub(super) fn settle(
     ending: Ending,
     refused: Option<Refusal>,
     limits: &Limits,
     redactor: &Redactor,
+    leaks: &mut Leaks,
 ) -> Result<Option<String>, Fault> {
     let fault = match ending {
         Ending::Answer(Ok(None)) | Ending::Exit(0) => return Ok(None),
-        Ending::Answer(Ok(Some(result))) => return check_result(&result, limits, redactor),
+        Ending::Answer(Ok(Some(result))) => return check_result(&result, limits, redactor, leaks),
         Ending::Answer(Err(message)) if message.trim().is_empty() => {
             let message = "the analysis returned an error without a message";
             Fault::new(FaultCode::Error, message)
         }
-        Ending::Answer(Err(message)) => Fault::new(FaultCode::Error, masked(&message, redactor)),
+        Ending::Answer(Err(message)) => {
+            Fault::new(FaultCode::Error, masked(&message, redactor, leaks))
+        }
         Ending::Exit(code) => {
             Fault::new(FaultCode::Exit, format!("the command ended with exit code {code}"))
         }
@@ -68,7 +77,7 @@ pub(super) fn settle(
         Ending::Stopped => {
             return Err(Fault::new(FaultCode::Cancelled, "the run was called off while it ran"));
         }
-        Ending::Failure(error) => failure(&error, limits, redactor),
+        Ending::Failure(error) => failure(&error, limits, redactor, leaks),
     };
     match (refused, fault.code) {
         (_, FaultCode::TimeLimit | FaultCode::ResultLimit | FaultCode::Internal) | (None, _) => {
@@ -83,12 +92,16 @@ fn check_result(
     result: &str,
     limits: &Limits,
     redactor: &Redactor,
+    leaks: &mut Leaks,
 ) -> Result<Option<String>, Fault> {
     let (size, limit) = (result.len() as u64, limits.result_bytes);
     if size > limit {
         return Err(result_too_large(&size.to_string(), limit));
     }
-    match redactor.json(result) {
+    let mut caught = Caught::default();
+    let masked = redactor.json(result, &mut caught);
+    leaks.add(Sink::Result, caught);
+    match masked {
         Ok(result) => Ok(Some(result.into_owned())),
         Err(e) => Err(Fault::new(
             FaultCode::InvalidResult,
@@ -129,7 +142,12 @@ fn out_of_memory(refusal: Refusal, then: &str) -> Fault {
     Fault::new(FaultCode::MemoryLimit, format!("{why}. It then ended so: {then}"))
 }
 
-fn failure(error: &wasmtime::Error, limits: &Limits, redactor: &Redactor) -> Fault {
+fn failure(
+    error: &wasmtime::Error,
+    limits: &Limits,
+    redactor: &Redactor,
+    leaks: &mut Leaks,
+) -> Fault {
     if let Some(trap) = error.downcast_ref::<Trap>() {
         if *trap == Trap::Interrupt {
             return time_up(limits);
@@ -143,7 +161,7 @@ fn failure(error: &wasmtime::Error, limits: &Limits, redactor: &Redactor) -> Fau
             }
             trap => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
         };
-        let what = masked(&format!("{what}{}", place(error)), redactor);
+        let what = masked(&format!("{what}{}", place(error)), redactor, leaks);
         return Fault::new(FaultCode::Trap, format!("the module trapped: {what}"));
     }
     if error.is::<PoolConcurrencyLimitError>() {
@@ -155,7 +173,7 @@ fn failure(error: &wasmtime::Error, limits: &Limits, redactor: &Redactor) -> Fau
         // The guest's code had returned: it was the result that could not be taken over.
         return result_too_large("far too many", limits.result_bytes);
     }
-    let cause = masked(&format!("{cause}{}", place(error)), redactor);
+    let cause = masked(&format!("{cause}{}", place(error)), redactor, leaks);
     Fault::new(FaultCode::Trap, format!("the module was stopped: {cause}"))
 }
 
@@ -172,7 +190,7 @@ fn place(error: &wasmtime::Error) -> String {
 }
 
 /// Masks first and cuts then, so that the cut cannot hide a secret's second half from the mask.
-fn masked(message: &str, redactor: &Redactor) -> String {
+fn masked(message: &str, redactor: &Redactor, leaks: &mut Leaks) -> String {
     let (mut masker, mut masked) = (redactor.masker(), Vec::new());
     for chunk in message.as_bytes().chunks(MESSAGE_BYTES) {
         masker.write(chunk, &mut masked);
@@ -183,6 +201,7 @@ fn masked(message: &str, redactor: &Redactor) -> String {
     if masked.len() <= MESSAGE_BYTES {
         masker.finish(&mut masked);
     }
+    leaks.add(Sink::Error, masker.take_caught());
     // What was cut inside a character is replaced, and cut off below.
     let mut message = String::from_utf8_lossy(&masked).into_owned();
     if message.len() > MESSAGE_BYTES {

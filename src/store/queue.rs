@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 
 use super::statement::{QueryBuilder, query};
-use super::{Connection, Error, Host};
+use super::{Connection, Error, Host, audit};
+use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::fault::FaultCode;
 use crate::id::Id;
-use crate::run::{RunRequest, State, TriggerEntries};
+use crate::run::{LeakReport, RunRequest, State, TriggerEntries};
 
 /// A request to be made durable.
 pub struct NewRun {
@@ -56,8 +57,19 @@ pub struct Finished {
     pub duration_us: u64,
     /// The most linear memory it held, in bytes.
     pub peak_memory_bytes: u64,
+    /// What was masked in what came out, if anything was.
+    pub leaked: Option<Leaked>,
     /// When it ended.
     pub at: Timestamp,
+}
+
+/// What was masked in one attempt.
+#[derive(Clone)]
+pub struct Leaked {
+    /// Kept with the attempt.
+    pub report: LeakReport,
+    /// Written once, with the outcome.
+    pub entry: Entry,
 }
 
 impl Host {
@@ -189,6 +201,7 @@ pub(super) async fn finish(
     connection: &mut Connection,
     outcomes: &[Finished],
 ) -> Result<(), Error> {
+    audit_leaks(connection, outcomes).await?;
     for outcomes in statements(outcomes) {
         let mut update = QueryBuilder::new(
             "UPDATE run SET lease_until = NULL, due_at = COALESCE(v.column5, due_at), \
@@ -210,13 +223,14 @@ pub(super) async fn finish(
         let mut update = QueryBuilder::new(
             "UPDATE attempt SET finished_at = v.column3, duration_us = v.column4, \
              peak_memory_bytes = v.column5, console_truncated = v.column6, \
-             fault_code = v.column7, outcome = v.column8 FROM (",
+             fault_code = v.column7, outcome = v.column8, leaks = v.column9 FROM (",
         );
         update.push_values(outcomes, |mut row, outcome| {
             row.push_bind(outcome.run.to_string()).push_bind(i64::from(outcome.attempt));
             row.push_bind(outcome.at.as_millis()).push_bind(signed(outcome.duration_us));
             row.push_bind(signed(outcome.peak_memory_bytes)).push_bind(outcome.console_truncated);
             row.push_bind(outcome.fault.map(FaultCode::as_str)).push_bind(&outcome.outcome);
+            row.push_bind(outcome.leaked.as_ref().map(|leaked| report(&leaked.report)));
         });
         update.push(
             ") AS v WHERE attempt.run_id = v.column1 AND attempt.number = v.column2 \
@@ -240,6 +254,32 @@ pub(super) async fn finish(
         insert.build().execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Appends the entries of outcomes that are not written yet: one that comes again, because its
+/// answer got lost, is not told twice.
+async fn audit_leaks(connection: &mut Connection, outcomes: &[Finished]) -> Result<(), Error> {
+    let mut entries = Vec::new();
+    for outcome in outcomes {
+        let Some(leaked) = &outcome.leaked else { continue };
+        let row = query(
+            "SELECT profile_id FROM run JOIN attempt ON attempt.run_id = run.id \
+             WHERE run.id = $1 AND attempt.number = $2 AND attempt.finished_at IS NULL",
+        )
+        .bind(outcome.run.to_string())
+        .bind(i64::from(outcome.attempt))
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(row) = row {
+            entries.push((row.text("profile_id")?, leaked.entry.clone()));
+        }
+    }
+    audit::append_all(connection, &entries).await
+}
+
+fn report(report: &LeakReport) -> String {
+    // Words, ids and numbers: writing them as JSON cannot fail.
+    serde_json::to_string(report).unwrap_or_default()
 }
 
 fn signed(number: u64) -> i64 {

@@ -18,6 +18,7 @@ mod hostile;
 mod http;
 mod keeping;
 mod layers;
+mod leaks;
 mod modules;
 mod mqtt;
 mod nodes;

@@ -13,12 +13,13 @@ use zeroize::Zeroizing;
 use super::escapes::Escape;
 use super::matcher::spans;
 use super::patterns::Patterns;
-use super::{Covered, Piece, mark};
+use super::{Caught, Covered, Piece, mark};
 
 /// `json` with every value masked in its strings, keys, numbers and literals.
 pub(super) fn mask<'a>(
     patterns: Option<&Patterns>,
     json: &'a str,
+    caught: &mut Caught,
 ) -> Result<Cow<'a, str>, serde_json::Error> {
     serde_json::from_str::<IgnoredAny>(json)?;
     let Some(patterns) = patterns else { return Ok(Cow::Borrowed(json)) };
@@ -36,7 +37,7 @@ pub(super) fn mask<'a>(
             across |= span.start < token.text.start || span.end > token.text.end;
         }
         let text = &json[token.text.clone()];
-        let Some(text) = mask_token(patterns, text, &token)? else { continue };
+        let Some(text) = mask_token(patterns, text, &token, caught)? else { continue };
         masked.push_str(&json[copied..token.text.start]);
         masked.push_str(&text);
         copied = token.text.end;
@@ -52,7 +53,7 @@ pub(super) fn mask<'a>(
         return Ok(masked);
     }
     // A value that spans tokens cannot be cut out of the structure, so the structure goes.
-    serde_json::to_string(&super::mask(patterns, &masked)).map(Cow::Owned)
+    serde_json::to_string(&super::mask(patterns, &masked, caught)).map(Cow::Owned)
 }
 
 /// A string without its quotes, a number or a literal.
@@ -106,6 +107,7 @@ fn mask_token(
     patterns: &Patterns,
     text: &str,
     token: &Token,
+    caught: &mut Caught,
 ) -> Result<Option<String>, serde_json::Error> {
     let decoded = memchr(b'\\', text.as_bytes()).map(|_| Decoded::of(text));
     let bytes = decoded.as_ref().map_or(text.as_bytes(), |decoded| &decoded.bytes);
@@ -120,10 +122,13 @@ fn mask_token(
             let range = decoded.as_ref().map_or(range.clone(), |decoded| decoded.origin(range));
             masked.push_str(&text[range]);
         }
-        Piece::Mark(entry) => match serde_json::to_string(&mark(patterns, entry)) {
-            Ok(mark) => masked.push_str(mark.trim_matches('"')),
-            Err(error) => failed = Some(error),
-        },
+        Piece::Mark(span) => {
+            caught.count(span.entry, span.encoding);
+            match serde_json::to_string(&mark(patterns, span.entry)) {
+                Ok(mark) => masked.push_str(mark.trim_matches('"')),
+                Err(error) => failed = Some(error),
+            }
+        }
     });
     if !token.quoted {
         masked.push('"');

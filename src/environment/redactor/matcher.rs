@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::{memchr3, memchr3_iter};
 
+use super::caught::Encoding;
 use super::encodings::{Form, Verdict};
 use super::escapes::Escape;
 use super::patterns::{Patterns, fingerprint};
@@ -24,6 +25,16 @@ pub(super) struct Span {
     pub(super) end: usize,
     /// The entry whose value it is.
     pub(super) entry: u32,
+    /// How the value is spelled there.
+    pub(super) encoding: Encoding,
+}
+
+impl Span {
+    /// Of spans that begin together the longest comes first and names the mark, and of those that
+    /// end together the plainest spelling.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        (self.start, std::cmp::Reverse(self.end), self.entry, self.encoding)
+    }
 }
 
 /// Text from the first unsettled byte on.
@@ -41,6 +52,15 @@ pub(super) struct Text<'a> {
 enum Spelling {
     Plain(Form),
     Escaped(Escape),
+}
+
+impl From<Spelling> for Encoding {
+    fn from(spelling: Spelling) -> Self {
+        match spelling {
+            Spelling::Plain(form) => form.into(),
+            Spelling::Escaped(escape) => escape.into(),
+        }
+    }
 }
 
 /// A comparison under way.
@@ -103,8 +123,7 @@ impl Matcher {
 
     /// Takes the spans that begin before `settled`, in order, and counts from there on.
     pub(super) fn settle(&mut self, settled: usize) -> Vec<Span> {
-        // Of spans that begin together the longest comes first and names the mark.
-        self.found.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end), span.entry));
+        self.found.sort_by_key(Span::order);
         let count = self.found.partition_point(|span| span.start < settled);
         let spans = self.found.drain(..count).collect();
         for span in &mut self.found {
@@ -171,7 +190,10 @@ impl Matcher {
         match verdict {
             Verdict::Live => return self.live.push(candidate),
             Verdict::Match(end) => {
-                self.found.push(Span { start, end, entry: text.patterns.entry(value) });
+                let (entry, encoding) = (text.patterns.entry(value), spelling.into());
+                if text.patterns.looks_for(encoding) {
+                    self.found.push(Span { start, end, entry, encoding });
+                }
             }
             Verdict::Dead => {}
         }

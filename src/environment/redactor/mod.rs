@@ -2,7 +2,8 @@
 //!
 //! Owns which text a sink may see. Each secret is masked raw, in hexadecimal, in base64 at any
 //! offset, percent-encoded and JSON-escaped, and so is each line of a secret, blanks around it
-//! left out. The mark is `[secret KEY]`. It knows no sink, and decides nothing about access.
+//! left out. The mark is `[secret KEY]`, and each is counted by secret and spelling. It knows no
+//! sink, and decides nothing about access.
 //!
 //! Masking is for accidents. What is cut, reversed, compressed, encrypted, encoded twice or
 //! wrapped at a line width passes.
@@ -12,6 +13,7 @@
 //! stretch holds every byte of every match in it. Where the matches of two secrets overlap, both
 //! are named; a match inside another is not.
 
+mod caught;
 mod encodings;
 mod escapes;
 mod json;
@@ -30,6 +32,7 @@ use self::matcher::{Matcher, Span, Text};
 use self::patterns::Patterns;
 use super::Environment;
 
+pub use self::caught::{Catch, Caught, Encoding};
 pub use self::patterns::{ENCODED_FROM, MASKED_FROM};
 
 /// Says what of a value the redactor does not mask; `None` if all of it is masked.
@@ -67,15 +70,23 @@ impl Redactor {
         Self { shared: Arc::new(Shared { environment, patterns: OnceLock::new() }) }
     }
 
-    /// `text`, complete, with every secret masked.
-    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    /// A redactor that misses one spelling: it shows that a test would notice.
+    #[cfg(test)]
+    pub(crate) fn without(environment: Arc<Environment>, encoding: Encoding) -> Self {
+        let patterns = Patterns::of(&environment).map(|patterns| patterns.without(encoding));
+        Self { shared: Arc::new(Shared { environment, patterns: OnceLock::from(patterns) }) }
+    }
+
+    /// `text`, complete, with every secret masked, and counted in `caught`.
+    pub fn text<'a>(&self, text: &'a str, caught: &mut Caught) -> Cow<'a, str> {
         match self.shared.patterns() {
-            Some(patterns) => mask(patterns, text),
+            Some(patterns) => mask(patterns, text, caught),
             None => Cow::Borrowed(text),
         }
     }
 
-    /// `json`, complete, with every secret masked in its strings, keys, numbers and literals.
+    /// `json`, complete, with every secret masked in its strings, keys, numbers and literals, and
+    /// counted in `caught`. How a string spells the secret counts, not how JSON writes the string.
     ///
     /// The answer is JSON too: a number or literal that holds a secret becomes a string. Two keys
     /// may become the same. A secret that spans several tokens, such as one that is JSON itself,
@@ -83,8 +94,12 @@ impl Redactor {
     ///
     /// # Errors
     /// If `json` is not one JSON value, whether or not there are secrets.
-    pub fn json<'a>(&self, json: &'a str) -> Result<Cow<'a, str>, serde_json::Error> {
-        json::mask(self.shared.patterns(), json)
+    pub fn json<'a>(
+        &self,
+        json: &'a str,
+        caught: &mut Caught,
+    ) -> Result<Cow<'a, str>, serde_json::Error> {
+        json::mask(self.shared.patterns(), json, caught)
     }
 
     /// A masker for a stream of text that comes in chunks.
@@ -94,6 +109,7 @@ impl Redactor {
             matcher: Matcher::default(),
             covered: Covered::default(),
             held: Zeroizing::default(),
+            caught: Caught::default(),
         }
     }
 }
@@ -107,6 +123,7 @@ pub struct Masker {
     matcher: Matcher,
     covered: Covered,
     held: Zeroizing<Vec<u8>>,
+    caught: Caught,
 }
 
 impl Masker {
@@ -125,6 +142,11 @@ impl Masker {
         self.held.len()
     }
 
+    /// Takes what was masked since this was last asked.
+    pub fn take_caught(&mut self) -> Caught {
+        std::mem::take(&mut self.caught)
+    }
+
     fn advance(&mut self, chunk: &[u8], last: bool, out: &mut Vec<u8>) {
         let Some(patterns) = self.shared.patterns() else {
             return out.extend_from_slice(chunk);
@@ -141,7 +163,10 @@ impl Masker {
         let spans = self.matcher.settle(settled);
         self.covered.pieces(&spans, settled, |piece| match piece {
             Piece::Text(range) => out.extend_from_slice(&bytes[range]),
-            Piece::Mark(entry) => out.extend_from_slice(mark(patterns, entry).as_bytes()),
+            Piece::Mark(span) => {
+                self.caught.count(span.entry, span.encoding);
+                out.extend_from_slice(mark(patterns, span.entry).as_bytes());
+            }
         });
         if holding {
             self.held.drain(..settled);
@@ -162,7 +187,7 @@ fn append(held: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     held.extend_from_slice(chunk);
 }
 
-fn mask<'a>(patterns: &Patterns, text: &'a str) -> Cow<'a, str> {
+fn mask<'a>(patterns: &Patterns, text: &'a str, caught: &mut Caught) -> Cow<'a, str> {
     let spans = matcher::spans(patterns, text.as_bytes());
     if spans.is_empty() {
         return Cow::Borrowed(text);
@@ -170,7 +195,10 @@ fn mask<'a>(patterns: &Patterns, text: &'a str) -> Cow<'a, str> {
     let mut masked = Vec::with_capacity(text.len());
     Covered::default().pieces(&spans, text.len(), |piece| match piece {
         Piece::Text(range) => masked.extend_from_slice(&text.as_bytes()[range]),
-        Piece::Mark(entry) => masked.extend_from_slice(mark(patterns, entry).as_bytes()),
+        Piece::Mark(span) => {
+            caught.count(span.entry, span.encoding);
+            masked.extend_from_slice(mark(patterns, span.entry).as_bytes());
+        }
     });
     // Values are whole characters, so the rest of the text is too.
     Cow::Owned(String::from_utf8_lossy(&masked).into_owned())
@@ -184,8 +212,8 @@ fn mark(patterns: &Patterns, entry: u32) -> String {
 enum Piece {
     /// Of the text, as it was.
     Text(Range<usize>),
-    /// The mark of an entry.
-    Mark(u32),
+    /// The mark of what was found.
+    Mark(Span),
 }
 
 /// Up to where a text was given out or masked.
@@ -209,7 +237,7 @@ impl Covered {
                 each(Piece::Text(self.until..span.start));
             }
             if apart || span.entry != self.entry {
-                each(Piece::Mark(span.entry));
+                each(Piece::Mark(*span));
             }
             self.until = span.end;
             self.entry = span.entry;

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use memchr::memchr2;
 use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
+use super::caught::Encoding;
 use super::encodings::{Form, STANDARD, URL_SAFE, sextet_of};
 use crate::environment::{Entry, Environment, Origin};
 
@@ -40,6 +41,9 @@ pub(super) struct Patterns {
     openings: Openings,
     /// For ends of chunks shorter than an opening; made when first needed.
     stubs: OnceLock<Table>,
+    /// A spelling that is not looked for, so that tests can see what it is good for.
+    #[cfg(test)]
+    without: Option<Encoding>,
 }
 
 /// How many characters of `text` count, up to [`ENCODED_FROM`].
@@ -61,7 +65,31 @@ impl Patterns {
         let environment = Arc::clone(environment);
         let encoded = values.iter().any(|value| value.encoded);
         let openings = Openings::new(&environment, &values);
-        Some(Self { environment, values, encoded, openings, stubs: OnceLock::new() })
+        Some(Self {
+            environment,
+            values,
+            encoded,
+            openings,
+            stubs: OnceLock::new(),
+            #[cfg(test)]
+            without: None,
+        })
+    }
+
+    /// The same values, but one spelling of them is not looked for.
+    #[cfg(test)]
+    pub(super) fn without(self, encoding: Encoding) -> Self {
+        Self { without: Some(encoding), ..self }
+    }
+
+    /// Whether values in this spelling are looked for.
+    pub(super) fn looks_for(&self, encoding: Encoding) -> bool {
+        #[cfg(test)]
+        if self.without == Some(encoding) {
+            return false;
+        }
+        let _ = encoding;
+        true
     }
 
     /// Whether any value is masked in its encoded forms too.

@@ -26,6 +26,14 @@ fn redactor(secrets: &[(&str, &str)]) -> Redactor {
     Redactor::new(environment(secrets.iter().copied()))
 }
 
+fn mask_text<'a>(redactor: &Redactor, text: &'a str) -> Cow<'a, str> {
+    redactor.text(text, &mut Caught::default())
+}
+
+fn mask_json<'a>(redactor: &Redactor, json: &'a str) -> Result<Cow<'a, str>, serde_json::Error> {
+    redactor.json(json, &mut Caught::default())
+}
+
 fn stream(redactor: &Redactor, chunks: &[&[u8]]) -> Vec<u8> {
     let mut masker = redactor.masker();
     let mut out = Vec::new();
@@ -83,37 +91,42 @@ fn lower_escapes(text: &str) -> String {
 }
 
 /// The same masking by trying every value in every form at every place.
-fn plainly(redactor: &Redactor, text: &[u8]) -> Vec<u8> {
-    let Some(patterns) = redactor.shared.patterns() else { return text.to_vec() };
+fn plainly(redactor: &Redactor, text: &[u8]) -> (Vec<u8>, Caught) {
+    let Some(patterns) = redactor.shared.patterns() else {
+        return (text.to_vec(), Caught::default());
+    };
     let mut spans = Vec::new();
     for at in 0..text.len() {
         for index in 0..patterns.len() {
             let (value, entry) = (patterns.value(index), patterns.entry(index));
-            let mut add = |start, verdict| {
+            let mut add = |start, encoding, verdict| {
                 if let Verdict::Match(end) = verdict {
-                    spans.push(Span { start, end, entry });
+                    spans.push(Span { start, end, entry, encoding });
                 }
             };
-            add(at, Form::Raw.resume(value, text, at, &mut 0, true));
+            add(at, Encoding::Raw, Form::Raw.resume(value, text, at, &mut 0, true));
             if !patterns.is_encoded(index) {
                 continue;
             }
             for form in Form::ENCODED {
                 let start = form.origin(value, text, at);
-                add(start, form.resume(value, text, at, &mut 0, true));
+                add(start, form.into(), form.resume(value, text, at, &mut 0, true));
             }
             for escape in Escape::ALL {
-                add(at, escape.resume(value, text, &mut { at }, &mut 0, true));
+                add(at, escape.into(), escape.resume(value, text, &mut { at }, &mut 0, true));
             }
         }
     }
-    spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end), span.entry));
-    let mut out = Vec::new();
+    spans.sort_by_key(Span::order);
+    let (mut out, mut caught) = (Vec::new(), Caught::default());
     Covered::default().pieces(&spans, text.len(), |piece| match piece {
         Piece::Text(range) => out.extend_from_slice(&text[range]),
-        Piece::Mark(entry) => out.extend_from_slice(mark(patterns, entry).as_bytes()),
+        Piece::Mark(span) => {
+            caught.count(span.entry, span.encoding);
+            out.extend_from_slice(mark(patterns, span.entry).as_bytes());
+        }
     });
-    out
+    (out, caught)
 }
 
 /// Whether a value may have begun in the first byte of `held`.
@@ -189,9 +202,11 @@ proptest! {
         let keys = ["A", "B", "C"];
         let secrets = keys.into_iter().zip(values.iter().map(String::as_str));
         let redactor = Redactor::new(environment(secrets));
-        let expected = plainly(&redactor, text.as_bytes());
-        let masked = redactor.text(&text);
+        let (expected, counted) = plainly(&redactor, text.as_bytes());
+        let mut caught = Caught::default();
+        let masked = redactor.text(&text, &mut caught);
         prop_assert_eq!(masked.as_bytes(), &expected);
+        prop_assert_eq!(&caught, &counted);
 
         // However the text is cut, the same comes out, and only what may be a value waits.
         let mut masker = redactor.masker();
@@ -208,6 +223,7 @@ proptest! {
         }
         masker.finish(&mut out);
         prop_assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&expected));
+        prop_assert_eq!(masker.take_caught(), counted);
         let bytewise: Vec<_> = text.as_bytes().chunks(1).collect();
         prop_assert_eq!(stream(&redactor, &bytewise), expected);
     }
@@ -218,7 +234,7 @@ proptest! {
         let secrets = keys.into_iter().zip(values.iter().map(String::as_str));
         let redactor = Redactor::new(environment(secrets));
         // A letter that no value has stands for the marks.
-        let left = keys.iter().fold(redactor.text(&text).into_owned(), |text, key| {
+        let left = keys.iter().fold(mask_text(&redactor, &text).into_owned(), |text, key| {
             text.replace(&format!("[secret {key}]"), "\u{1}")
         });
         let lines = values.iter().flat_map(|value| value.split('\n').map(str::trim).chain([&**value]));
@@ -240,9 +256,9 @@ proptest! {
             quoted = format!("\"{escaped}\"");
         }
         let json = format!("{{ \"a list\":[-1.50e+1, true,{quoted}] , {quoted}: null}}");
-        let masked = redactor.json(&json).unwrap();
+        let masked = mask_json(&redactor, &json).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(&masked).unwrap();
-        let expected = redactor.text(&text);
+        let expected = mask_text(&redactor, &text);
         if let Some(list) = parsed.get("a list").and_then(|list| list.as_array()) {
             prop_assert_eq!(list[2].as_str(), Some(&*expected));
             prop_assert!(parsed.get(&*expected).is_some());
@@ -261,17 +277,40 @@ fn each_form_of_a_secret_is_one_mark() {
     let value = "It's a \"Secret\" to/100% & Ünïcode 😀\\";
     let redactor = redactor(&[("KEY", value)]);
     for spelling in spellings(value) {
-        assert_eq!(redactor.text(&format!("<{spelling}>")), "<[secret KEY]>", "{spelling}");
+        assert_eq!(mask_text(&redactor, &format!("<{spelling}>")), "<[secret KEY]>", "{spelling}");
     }
     for engine in [&STANDARD, &URL_SAFE] {
-        assert_eq!(redactor.text(&format!("<{}>", engine.encode(value))), "<[secret KEY]>");
+        assert_eq!(mask_text(&redactor, &format!("<{}>", engine.encode(value))), "<[secret KEY]>");
     }
     let mixed: String = spellings(value)[1]
         .chars()
         .enumerate()
         .map(|(i, digit)| if i % 3 == 0 { digit.to_ascii_uppercase() } else { digit })
         .collect();
-    assert_eq!(redactor.text(&mixed), "[secret KEY]");
+    assert_eq!(mask_text(&redactor, &mixed), "[secret KEY]");
+}
+
+#[test]
+fn what_is_masked_is_counted_by_secret_and_spelling() {
+    let redactor = redactor(&[("KEY", "hunter 2+2"), ("OTHER", "abcdef")]);
+    let text = "hunter 2+2 abcdef 68756e74657220322b32 aHVudGVyIDIrMg== hunter%202+2 \
+        hunter+2%2B2 hunter\\u00202+2 abcdefabcdef";
+    let mut caught = Caught::default();
+    redactor.text(text, &mut caught);
+    let named = |caught: &Caught| {
+        let name = |c: Catch<'_>| format!("{} {} {}", c.key, c.encoding, c.times);
+        redactor.name(caught).map(name).collect::<Vec<_>>()
+    };
+    let expected = ["KEY raw 1", "KEY hex 1", "KEY base64 1", "KEY percent 1", "KEY form 1"];
+    assert_eq!(named(&caught)[..5], expected);
+    assert_eq!(named(&caught)[5..], ["KEY json 1", "OTHER raw 3"]);
+    let mut in_json = Caught::default();
+    redactor.json(r#"{"hunter\u00202+2": [616263646566, "abcdef"]}"#, &mut in_json).unwrap();
+    assert_eq!(named(&in_json), ["KEY raw 1", "OTHER raw 1", "OTHER hex 1"]);
+    let mut masker = redactor.masker();
+    masker.write(b"nothing of it", &mut Vec::new());
+    masker.finish(&mut Vec::new());
+    assert!(masker.take_caught().is_empty());
 }
 
 #[test]
@@ -283,7 +322,7 @@ fn base64_takes_the_characters_it_shares_and_no_more() {
         let head = &encoded[..8 * before.len() / 6];
         let tail =
             if after.is_empty() { "" } else { &encoded[(8 * (before.len() + 15)).div_ceil(6)..] };
-        assert_eq!(redactor.text(&encoded), format!("{head}[secret KEY]{tail}"));
+        assert_eq!(mask_text(&redactor, &encoded), format!("{head}[secret KEY]{tail}"));
     }
 }
 
@@ -292,8 +331,8 @@ fn base64_padding_goes_with_the_value() {
     for value in ["hunter", "hunter2", "hunter23"] {
         let redactor = redactor(&[("KEY", value)]);
         let padded = STANDARD.encode(value);
-        assert_eq!(redactor.text(&format!("{padded}=")), "[secret KEY]=", "{padded}");
-        assert_eq!(redactor.text(padded.trim_end_matches('=')), "[secret KEY]");
+        assert_eq!(mask_text(&redactor, &format!("{padded}=")), "[secret KEY]=", "{padded}");
+        assert_eq!(mask_text(&redactor, padded.trim_end_matches('=')), "[secret KEY]");
     }
 }
 
@@ -302,7 +341,7 @@ fn short_values_are_masked_in_part_or_not_at_all() {
     let redactor = redactor(&[("THREE", "xyz"), ("FIVE", "pq+rs"), ("SIX", "tuvw+x")]);
     let text = "xyz pq+rs cHErcnM= pq%2Brs tuvw+x dHV2dyt4 tuvw%2bx";
     let masked = "xyz [secret FIVE] cHErcnM= pq%2Brs [secret SIX] [secret SIX] [secret SIX]";
-    assert_eq!(redactor.text(text), masked);
+    assert_eq!(mask_text(&redactor, text), masked);
     assert!(weak("éàü").unwrap().contains(&format!("under {MASKED_FROM}")));
     assert!(weak("éàüöä").unwrap().contains(&format!("under {ENCODED_FROM}")));
     assert_eq!(weak("éàüöäë"), None);
@@ -312,19 +351,19 @@ fn short_values_are_masked_in_part_or_not_at_all() {
 fn each_line_of_a_value_counts_without_its_blanks() {
     let redactor = redactor(&[("PEM", "-----BEGIN\r\n  bGluZQ\r\n}}\nlast line\n")]);
     assert_eq!(
-        redactor.text("bGluZQ, }}, 6C617374206C696E65, -----BEGIN\n  bGluZQ"),
+        mask_text(&redactor, "bGluZQ, }}, 6C617374206C696E65, -----BEGIN\n  bGluZQ"),
         "[secret PEM], }}, [secret PEM], [secret PEM]\n  [secret PEM]"
     );
-    assert_eq!(redactor.text("-----BEGIN\r\n  bGluZQ\r\n}}\nlast line\n"), "[secret PEM]");
+    assert_eq!(mask_text(&redactor, "-----BEGIN\r\n  bGluZQ\r\n}}\nlast line\n"), "[secret PEM]");
 }
 
 #[test]
 fn overlapping_secrets_are_both_named_and_nothing_of_them_is_left() {
     let redactor =
         redactor(&[("A", "abcdefgh"), ("B", "fghijklm"), ("C", "cdef"), ("D", "abcdef")]);
-    assert_eq!(redactor.text("<abcdefghijklm>"), "<[secret A][secret B]>");
-    assert_eq!(redactor.text("<abcdefgx>"), "<[secret D]gx>");
-    assert_eq!(redactor.text("<xcdefg>"), "<x[secret C]g>");
+    assert_eq!(mask_text(&redactor, "<abcdefghijklm>"), "<[secret A][secret B]>");
+    assert_eq!(mask_text(&redactor, "<abcdefgx>"), "<[secret D]gx>");
+    assert_eq!(mask_text(&redactor, "<xcdefg>"), "<x[secret C]g>");
 }
 
 #[test]
@@ -354,32 +393,34 @@ fn json_tokens_are_masked_where_they_stand() {
     let redactor = redactor(&[("PIN", "123456"), ("PASS", "p\"ß\\s/w"), ("WORD", "true")]);
     let json = r#"{"p\"\u00dF\\s\/w" : [ 123456, -0.1234567e1 , true, "a\n\u0031\u003234\u00356"], "k":"p\\\"ß\\\\s/w"}"#;
     let masked = r#"{"[secret PASS]" : [ "[secret PIN]", "-0.[secret PIN]7e1" , "[secret WORD]", "a\n[secret PIN]"], "k":"[secret PASS]"}"#;
-    assert_eq!(redactor.json(json).unwrap(), masked);
-    assert_eq!(redactor.json("123456").unwrap(), r#""[secret PIN]""#);
-    assert_eq!(redactor.json(r#""\ud800 123456""#).unwrap(), r#""\ud800 [secret PIN]""#);
+    assert_eq!(mask_json(&redactor, json).unwrap(), masked);
+    assert_eq!(mask_json(&redactor, "123456").unwrap(), r#""[secret PIN]""#);
+    assert_eq!(mask_json(&redactor, r#""\ud800 123456""#).unwrap(), r#""\ud800 [secret PIN]""#);
     for clean in ["{ \"a\\u00e9\" : 1.50E+02 }\n", "\"\"", "[12345, 6]", r#""\ud800""#] {
-        assert!(matches!(redactor.json(clean).unwrap(), Cow::Borrowed(same) if same == clean));
+        assert!(
+            matches!(mask_json(&redactor, clean).unwrap(), Cow::Borrowed(same) if same == clean)
+        );
     }
     for broken in ["", "{", "[1,]", "\"\\x\"", "1 2", "\"123456"] {
-        assert!(redactor.json(broken).is_err(), "{broken}");
+        assert!(mask_json(&redactor, broken).is_err(), "{broken}");
     }
 }
 
 #[test]
 fn a_secret_that_is_json_leaves_no_structure_behind() {
     let redactor = redactor(&[("ACCOUNT", r#"{"user":"me","pass":"you"}"#)]);
-    let masked = redactor.json(r#"[1,{"user":"me","pass":"you"}]"#).unwrap();
+    let masked = mask_json(&redactor, r#"[1,{"user":"me","pass":"you"}]"#).unwrap();
     assert_eq!(masked, r#""[1,[secret ACCOUNT]]""#);
     let apart = r#"[{"pass":"you","user":"me"}]"#;
-    assert_eq!(redactor.json(apart).unwrap(), apart);
+    assert_eq!(mask_json(&redactor, apart).unwrap(), apart);
 }
 
 #[test]
 fn without_secrets_text_passes_untouched_and_json_is_still_checked() {
     let redactor = redactor(&[]);
-    assert!(matches!(redactor.text("a variable, in the open"), Cow::Borrowed(_)));
+    assert!(matches!(mask_text(&redactor, "a variable, in the open"), Cow::Borrowed(_)));
     assert_eq!(stream(&redactor, &[b"any", b"\xff\x00"]), b"any\xff\x00");
-    assert!(redactor.json("{").is_err());
+    assert!(mask_json(&redactor, "{").is_err());
 }
 
 #[test]

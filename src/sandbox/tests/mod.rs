@@ -1,6 +1,7 @@
 //! Guests written by hand, each for one way to end.
 
 mod analyses;
+mod canary;
 mod commands;
 
 use std::time::Duration;

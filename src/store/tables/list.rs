@@ -142,7 +142,7 @@ pub(in crate::store) const TABLES: &[Table] = &[
     Table {
         name: "attempt",
         key: &["run_id", "number"],
-        texts: &["run_id", "worker", "environment", "fault_code"],
+        texts: &["run_id", "worker", "environment", "fault_code", "leaks"],
         integers: &[
             "number",
             "fence",
