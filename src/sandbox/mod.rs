@@ -16,6 +16,7 @@ mod leaks;
 mod limits;
 mod outcome;
 mod program;
+mod refused;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -30,15 +31,17 @@ use tokio::sync::{Notify, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::analysis::{Digest, Form, Limits};
+use crate::clock::Timestamp;
 use crate::environment::{Environment, Redactor};
 use crate::id::Id;
 use crate::outbound::Fetch;
 use crate::run::Live;
-use artefact::Artefacts;
+use artefact::{Artefacts, Kept};
 use command::CommandInput;
 use console::Console;
 use limits::{Budget, Limiter};
 use program::{Ending, Linkers, Programs, Unlinkable};
+use refused::Refused;
 use state::State;
 
 pub use command::API_ADDRESS;
@@ -176,6 +179,7 @@ pub struct Sandbox {
     linkers: Arc<Linkers>,
     artefacts: Option<Arc<Artefacts>>,
     programs: Mutex<Programs>,
+    refused: Mutex<Refused>,
     guests: Semaphore,
     compilers: Semaphore,
     loaders: Semaphore,
@@ -194,9 +198,15 @@ impl Sandbox {
             (Some(_), None) => return Err(Error::NoArtefactKey),
             (Some(path), Some(key)) => {
                 let compatibility = engine::compatibility(&engine);
-                Some(Arc::new(Artefacts::open(path, key, compatibility)?))
+                Some(Arc::new(Artefacts::open(path, &key, compatibility)?))
             }
         };
+        let refused = artefacts.as_ref().map_or(Ok(None), |artefacts| {
+            artefacts.get(Kept::Refusals(&settings.compile)).map_err(|source| Error::Artefacts {
+                doing: "read which modules were refused".into(),
+                source,
+            })
+        })?;
         let guests = settings.guests.max(1);
         let linkers =
             Linkers::new(engine).map_err(|e| Error::Engine { guests, reason: format!("{e:#}") })?;
@@ -204,6 +214,7 @@ impl Sandbox {
             linkers: Arc::new(linkers),
             artefacts,
             programs: Mutex::new(Programs::new(settings.program_cache_bytes)),
+            refused: Mutex::new(refused.map_or_else(Refused::default, |b| Refused::from_bytes(&b))),
             guests: Semaphore::new(guests.min(Semaphore::MAX_PERMITS)),
             compilers: Semaphore::new(COMPILERS),
             loaders: Semaphore::new(1),
@@ -227,7 +238,8 @@ impl Sandbox {
         let Some(artefacts) = self.artefacts.clone() else { return Ok(None) };
         let (linkers, digest) = (self.linkers.clone(), *digest);
         let load = move || {
-            let artefact = artefacts.get(&digest, form).map_err(|source| Error::Artefacts {
+            let kept = Kept::Code(&digest, form);
+            let artefact = artefacts.get(kept).map_err(|source| Error::Artefacts {
                 doing: format!("read the compiled module {digest}"),
                 source,
             })?;
@@ -245,7 +257,8 @@ impl Sandbox {
         Ok(program.inspect(|program| self.programs().keep(program.clone())))
     }
 
-    /// Compiles a module, links it, and keeps it in memory, and on disk too where told so.
+    /// Compiles a module, links it, and keeps it in memory, and on disk too where told so. One that
+    /// was refused before is refused again at once.
     ///
     /// `digest` and `form` must be those of `module`, as the inspection found them.
     pub async fn compile(
@@ -256,10 +269,27 @@ impl Sandbox {
         keep: Keep,
     ) -> Result<Program, CompileError> {
         debug_assert_eq!(*digest, Digest::of(&module));
+        // Before its turn, so that it keeps no other module waiting.
+        self.refused_before(digest)?;
         let _turn = self.compilers.acquire().await;
         if let Some(program) = self.cached(digest) {
             return Ok(program);
         }
+        self.refused_before(digest)?;
+        let compiled = self.compile_anew(digest, form, module, keep).await;
+        if let Err(error) = &compiled {
+            self.remember(*digest, error).await;
+        }
+        compiled
+    }
+
+    async fn compile_anew(
+        &self,
+        digest: &Digest,
+        form: Form,
+        module: Vec<u8>,
+        keep: Keep,
+    ) -> Result<Program, CompileError> {
         let Settings { compiler, compile: bounds, .. } = &self.settings;
         let artefact = compile::compile(compiler, bounds, form, module).await?;
         let artefacts = self.artefacts.clone().filter(|_| keep == Keep::OnDisk);
@@ -271,7 +301,7 @@ impl Sandbox {
             #[expect(unsafe_code, reason = "see the safety comment")]
             let program = unsafe { linkers.link(digest, form, &artefact) }?;
             if let Some(artefacts) = artefacts
-                && let Err(error) = artefacts.put(&digest, form, &artefact)
+                && let Err(error) = artefacts.put(Kept::Code(&digest, form), &artefact)
             {
                 tracing::warn!(module = %digest, %error, "a compiled module could not be kept");
             }
@@ -281,9 +311,32 @@ impl Sandbox {
         linked.inspect(|program| self.programs().keep(program.clone()))
     }
 
+    fn refused_before(&self, digest: &Digest) -> Result<(), CompileError> {
+        self.refused().get(digest, Timestamp::now()).map_or(Ok(()), Err)
+    }
+
+    /// Takes note of a refusal, on disk too.
+    async fn remember(&self, digest: Digest, why: &CompileError) {
+        let bytes = {
+            let mut refused = self.refused();
+            if !refused.add(digest, why, Timestamp::now()) {
+                return;
+            }
+            refused.to_bytes()
+        };
+        let Some(artefacts) = self.artefacts.clone() else { return };
+        let bounds = self.settings.compile;
+        let put = move || artefacts.put(Kept::Refusals(&bounds), &bytes);
+        let kept = tokio::task::spawn_blocking(put).await.unwrap_or_else(|e| Err(e.into()));
+        if let Err(error) = kept {
+            tracing::warn!(module = %digest, %error, "a refusal is remembered in memory only");
+        }
+    }
+
     /// Lets go of a module's program, in memory and on disk. Blocks on the disk.
     pub fn forget(&self, digest: &Digest) -> Result<(), Error> {
         self.programs().forget(digest);
+        self.refused().forget(digest);
         let Some(artefacts) = &self.artefacts else { return Ok(()) };
         artefacts.remove(digest).map_err(|source| Error::Artefacts {
             doing: format!("remove the compiled module {digest}"),
@@ -340,6 +393,10 @@ impl Sandbox {
             duration,
             peak_memory_bytes: limiter.peak(),
         }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn programs(&self) -> MutexGuard<'_, Programs> {

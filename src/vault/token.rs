@@ -5,7 +5,8 @@
 //! principal: who a token speaks for is found by its digest.
 //!
 //! Every MAC is HMAC-SHA-256 under HKDF-Expand of the host key with a label of its own, so that a
-//! writer of the database can make none of them.
+//! writer of the database can make none of them. Artefacts are megabytes: the sandbox gets a key of
+//! that kind and authenticates them with BLAKE3.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -116,6 +116,53 @@ async fn artefacts_on_disk_are_loaded_and_changed_ones_are_not() {
 }
 
 #[tokio::test]
+async fn a_refused_module_is_not_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, count) = (folder.path().join("compiler"), folder.path().join("count"));
+    let text = format!(
+        "#!/bin/sh\necho once >> {}\ncat > /dev/null\necho no good >&2\nexit 1\n",
+        count.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&script, mode).unwrap();
+    let open = |compile: CompileBounds| {
+        let artefacts = Some(folder.path().join("artefacts"));
+        let compiler = Compiler::Child(script.clone());
+        let settings = Settings { artefacts, compiler, compile, ..settings() };
+        Sandbox::new(settings, Some(Zeroizing::new([7; 32]))).unwrap()
+    };
+    let refuse = async |sandbox: &Sandbox, body: &str| {
+        let refused = compile(sandbox, &command(body)).await.err().unwrap();
+        assert_eq!(refused.to_string(), "the module does not compile: no good");
+        std::fs::read_to_string(&count).unwrap().lines().count()
+    };
+    let bounds = CompileBounds::default();
+    let sandbox = open(bounds);
+    assert_eq!(refuse(&sandbox, "").await, 1);
+    assert_eq!(refuse(&sandbox, "").await, 1);
+    assert_eq!(refuse(&sandbox, "nop").await, 2, "another module");
+    drop(sandbox);
+    let again = open(bounds);
+    assert_eq!(refuse(&again, "").await, 2, "a new process remembers");
+    again.forget(&Digest::of(&wat::parse_str(command("")).unwrap())).unwrap();
+    assert_eq!(refuse(&again, "").await, 3);
+    let more = CompileBounds { memory_bytes: bounds.memory_bytes + 1, ..bounds };
+    assert_eq!(refuse(&open(more), "").await, 4, "other bounds");
+}
+
+#[tokio::test]
+async fn what_does_not_link_is_not_compiled_again_either() {
+    let sandbox = sandbox();
+    let module = r#"(module (import "env" "a" (func)) (func (export "_start")))"#;
+    for _ in 0..2 {
+        let refused = compile(&sandbox, module).await.err().unwrap();
+        assert!(matches!(refused, CompileError::UnknownImports(_)), "{refused}");
+    }
+    assert!(sandbox.refused_before(&Digest::of(&wat::parse_str(module).unwrap())).is_err());
+}
+
+#[tokio::test]
 async fn programs_used_least_make_room() {
     let sandbox = Sandbox::new(Settings { program_cache_bytes: 1, ..settings() }, None).unwrap();
     let first = compile(&sandbox, &command("")).await.unwrap();
