@@ -121,6 +121,7 @@ codes! {
     InvalidRequest "invalid_request" => "The request is malformed or breaks a rule; the message says which.";
     InvalidPolicy "invalid_policy" => "A target or a permission is not one that can ever match.";
     InvalidModule "invalid_module" => "The upload is not a module that the runner can run.";
+    InvalidScript "invalid_script" => "The script does not build; the message says where and what to do.";
     NoModule "no_module" => "The analysis has no module yet.";
     InactiveAnalysis "inactive_analysis" => "The analysis is switched off.";
     InactiveDevice "inactive_device" => "The device is switched off.";
@@ -152,6 +153,7 @@ impl ErrorCode {
             Self::InvalidRequest
             | Self::InvalidPolicy
             | Self::InvalidModule
+            | Self::InvalidScript
             | Self::NoModule
             | Self::InactiveAnalysis
             | Self::InactiveDevice

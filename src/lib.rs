@@ -45,6 +45,8 @@ pub mod outbound;
 
 pub mod sandbox;
 
+pub mod script;
+
 pub mod store;
 
 pub mod pipeline;

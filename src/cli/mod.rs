@@ -1,12 +1,13 @@
 //! The command line.
 //!
 //! Owns what can be typed, what is printed, and the exit codes. Every command but `serve`,
-//! `config`, those that keep and move a whole store, and an `exec` of a bare module is a client of
-//! the HTTP API, over [`Client`]; it knows neither the store nor the sandbox.
+//! `config`, `build`, those that keep and move a whole store, and an `exec` of a bare module is a
+//! client of the HTTP API, over [`Client`]; it knows neither the store nor the sandbox.
 
 mod action;
 mod analysis;
 mod backup;
+mod build;
 mod client;
 mod config;
 mod console;
@@ -60,7 +61,7 @@ use zeroize::Zeroizing;
 
 use crate::config::LogFormat;
 use crate::fault::ErrorCode;
-use crate::{sandbox, telemetry};
+use crate::{sandbox, script, telemetry};
 
 pub use client::{Answer, Body, Client, Query};
 pub use exec::ExecArgs;
@@ -141,8 +142,10 @@ impl Global {
 pub enum Command {
     /// Serve the HTTP API and execute queued runs
     Serve(ServeArgs),
-    /// Run a module once, by itself or as an analysis, and print its result
+    /// Run a module or a script once, by itself or as an analysis, and print its result
     Exec(ExecArgs),
+    /// Make a module of an analysis written in JavaScript or TypeScript
+    Build(build::BuildArgs),
     /// What is a request to the API.
     #[command(flatten)]
     Api(ApiCommand),
@@ -158,6 +161,9 @@ pub enum Command {
     /// Compile a module from stdin: the bounded child process of an upload
     #[command(hide = true)]
     Compile,
+    /// Build a script from stdin: the bounded child process of `build`, `exec` and uploads
+    #[command(hide = true)]
+    BuildScript,
 }
 
 /// The commands that are clients of the API.
@@ -227,8 +233,10 @@ pub fn main() -> ExitCode {
     let undumpable = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // What this process makes is for its user alone.
     umask(Mode::RWXU.complement());
-    if matches!(cli.command, Command::Compile) {
-        return sandbox::compile_child();
+    match cli.command {
+        Command::Compile => return sandbox::compile_child(),
+        Command::BuildScript => return script::build_child(),
+        _ => {}
     }
     let level = if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" };
     // Whatever else needs settings that cannot be used says so, and says what is wrong.
@@ -258,8 +266,9 @@ async fn dispatch(Cli { global, command }: Cli) -> ExitCode {
         }
         Command::Exec(args) => ask(&global, ApiCommand::Exec(args)).await,
         Command::Api(command) => ask(&global, command).await,
+        Command::Build(args) => finish(build::build(&args, &global).await),
         // Answered before there were threads.
-        Command::Compile => ExitCode::SUCCESS,
+        Command::Compile | Command::BuildScript => ExitCode::SUCCESS,
     }
 }
 

@@ -56,6 +56,17 @@ pub(super) fn compiling() -> wasmtime::Result<Engine> {
     Engine::new(&code_config())
 }
 
+/// An engine for one instance that takes in a script, within little address space.
+pub(super) fn snapshotting() -> wasmtime::Result<Engine> {
+    let mut config = code_config();
+    config
+        .cranelift_opt_level(OptLevel::None)
+        .memory_reservation(0)
+        .memory_reservation_for_growth(16 << 20)
+        .memory_guard_size(PAGE);
+    Engine::new(&config)
+}
+
 /// An engine that runs guests, in slots reserved in advance, with its epoch ticking.
 pub(super) fn running(settings: &Settings) -> Result<Engine, Error> {
     let guests = u32::try_from(settings.guests.max(1)).unwrap_or(u32::MAX);
@@ -93,7 +104,7 @@ pub(super) fn running(settings: &Settings) -> Result<Engine, Error> {
 }
 
 /// Counts the engine's epoch up until the engine is dropped.
-fn tick(engine: &Engine, every: Duration) -> Result<(), Error> {
+pub(super) fn tick(engine: &Engine, every: Duration) -> Result<(), Error> {
     let engine = engine.weak();
     let every = every.max(Duration::from_millis(1));
     std::thread::Builder::new()

@@ -5,6 +5,7 @@
 //! neither policies nor the vault nor the store. Wasmtime's types do not leave this folder.
 
 mod artefact;
+pub(crate) mod child;
 mod command;
 mod compile;
 mod console;
@@ -18,6 +19,7 @@ mod outcome;
 mod program;
 mod refused;
 mod settings;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,7 @@ pub use imports::UnknownImports;
 pub use outcome::Outcome;
 pub use program::Program;
 pub use settings::{CompileBounds, Compiler, Settings};
+pub use snapshot::{InitBounds, Report, SnapshotError, snapshot};
 
 /// How many modules are compiled at the same time.
 const COMPILERS: usize = 2;

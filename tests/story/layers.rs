@@ -20,6 +20,7 @@ const RANKS: &[&[&str]] = &[
     &["audit"],
     &["outbound"],
     &["sandbox"],
+    &["script"],
     &["store"],
     &["pipeline"],
     &["api"],

@@ -1,0 +1,141 @@
+//! The modules that a script may import, and what to do about the others.
+
+/// What the engine's own SDK is called.
+const SDK: [&str; 2] = ["runner", "@tago-io/sdk"];
+
+/// The modules of Node.js that the engine has, each also without `node:`.
+const NODE: [&str; 11] = [
+    "assert",
+    "buffer",
+    "crypto",
+    "events",
+    "path",
+    "process",
+    "querystring",
+    "timers",
+    "url",
+    "util",
+    "util/types",
+];
+
+/// The other modules of Node.js, and why an analysis has none of them.
+const NONE: [(&[&str], &str); 9] = [
+    (
+        &["fs", "fs/promises"],
+        "an analysis sees no files; give it what it needs in the scope, or let it fetch it",
+    ),
+    (&["http", "https", "http2"], "use fetch, which is there without an import"),
+    (&["net", "tls", "dgram", "dns", "dns/promises"], "an analysis has no sockets; use fetch"),
+    (
+        &["child_process", "cluster", "worker_threads"],
+        "an analysis starts no processes and threads; start another analysis instead",
+    ),
+    (
+        &["os", "v8", "perf_hooks", "inspector", "diagnostics_channel", "trace_events"],
+        "an analysis sees nothing of the machine that it runs on",
+    ),
+    (
+        &["readline", "readline/promises", "tty", "repl"],
+        "nobody sits before an analysis; its input is the scope",
+    ),
+    (
+        &["vm", "module", "wasi", "sea", "test"],
+        "an analysis loads no code while it runs; put it into the script",
+    ),
+    (
+        &["stream", "stream/promises", "stream/web", "zlib", "async_hooks", "sqlite"],
+        "the engine has no such module; use a package that is written for browsers",
+    ),
+    (
+        &["timers/promises", "string_decoder", "punycode", "constants", "sys", "domain"],
+        "the engine has no such module; use the standard functions of JavaScript and the web",
+    ),
+];
+
+/// Why a module that a script imports is not there, and what to do; nothing where it is.
+pub(super) fn missing(specifier: &str) -> Option<String> {
+    if SDK.contains(&specifier) {
+        return None;
+    }
+    let bare = specifier.strip_prefix("node:");
+    let name = bare.unwrap_or(specifier);
+    if NODE.contains(&name) {
+        return None;
+    }
+    let of_node = NONE.iter().find(|(names, _)| names.contains(&name)).map(|(_, why)| *why);
+    if let Some(why) = of_node {
+        return Some(format!("there is no node:{name} here: {why}"));
+    }
+    if bare.is_some() {
+        let known: Vec<_> = NODE.iter().map(|name| format!("node:{name}")).collect();
+        return Some(format!(
+            "there is no node:{name} here; of the modules of Node.js there are {}",
+            known.join(", ")
+        ));
+    }
+    if ["./", "../", "/"].iter().any(|start| name.starts_with(start)) || [".", ".."].contains(&name)
+    {
+        return Some(format!(
+            "{name:?} is another file, and a script is built from one. {}",
+            bundle(None)
+        ));
+    }
+    if let Some((scheme, _)) = name.split_once(':').filter(|(scheme, _)| *scheme != "npm") {
+        return Some(format!(
+            "nothing is loaded over {scheme:?}; {}",
+            "add the package with npm and import it by its name"
+        ));
+    }
+    Some(format!("{name:?} is an npm package. {}", bundle(Some(package(name)))))
+}
+
+/// How a script becomes one file with all that it imports.
+fn bundle(package: Option<&str>) -> String {
+    let install = package.map(|package| format!(" && npm install {package}")).unwrap_or_default();
+    format!(
+        "In the script's folder run `npm init -y{install} && npm install --save-dev esbuild`, and \
+         then `runner build` bundles all into one module"
+    )
+}
+
+/// The package of a specifier: `@a/b` of `@a/b/c`, `a` of `a/b`, without what Deno adds to it.
+fn package(specifier: &str) -> &str {
+    let name = specifier.strip_prefix("npm:").unwrap_or(specifier);
+    let parts = if name.starts_with('@') { 2 } else { 1 };
+    let end = name.match_indices('/').nth(parts - 1).map_or(name.len(), |(at, _)| at);
+    let name = &name[..end];
+    match name.char_indices().skip(1).find(|(_, c)| *c == '@') {
+        Some((version, _)) => &name[..version],
+        None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_missing_module_says_what_to_do() {
+        for (specifier, said) in [
+            ("node:fs", "there is no node:fs here: an analysis sees no files"),
+            ("https", "use fetch"),
+            ("node:nonsense", "there are node:assert"),
+            ("./util.js", "is another file"),
+            ("..", "is another file"),
+            ("https://deno.land/x/a.ts", "nothing is loaded over \"https\""),
+            ("axios", "npm install axios && npm install --save-dev esbuild"),
+            ("npm:@a/b@1/c", "npm install @a/b &&"),
+            ("lodash/fp", "npm install lodash &&"),
+        ] {
+            let message = missing(specifier).unwrap();
+            assert!(message.contains(said), "{specifier}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_the_engine_has_is_not_missing() {
+        for specifier in ["runner", "@tago-io/sdk", "node:util", "crypto"] {
+            assert_eq!(missing(specifier), None);
+        }
+    }
+}
