@@ -22,6 +22,7 @@
 pub mod cause;
 pub mod clock;
 pub mod fault;
+pub mod host;
 pub mod id;
 pub mod metrics;
 pub mod tag;

@@ -53,6 +53,7 @@ impl House {
             root_key: directory.path().join("root.key"),
             broker: None,
             sandbox: sandbox::Settings { compiler: Compiler::Here, ..Default::default() },
+            outbound: runner::outbound::Settings::default(),
             secret_value_cap: DEFAULT_VALUE_CAP,
             max_variables: MAX_VARIABLES,
             retention: runner::pipeline::Retention::default(),

@@ -22,6 +22,14 @@ pub struct Limits {
     pub concurrency: u64,
     /// How many of its runs may wait in the queue.
     pub queued_runs: u64,
+    /// How many requests a run may make to the network, refused ones included.
+    pub outbound_requests: u64,
+    /// What a run may send over the network in bytes, headers and TLS included.
+    pub outbound_request_bytes: u64,
+    /// What a run may receive from the network in bytes, headers and TLS included.
+    pub outbound_response_bytes: u64,
+    /// How many connections a run may have at once; further requests wait.
+    pub outbound_connections: u64,
 }
 
 impl Default for Limits {
@@ -34,6 +42,10 @@ impl Default for Limits {
             module_bytes: 64 << 20,
             concurrency: 1_000,
             queued_runs: 10_000,
+            outbound_requests: 1_000,
+            outbound_request_bytes: 16 << 20,
+            outbound_response_bytes: 64 << 20,
+            outbound_connections: 16,
         }
     }
 }
@@ -63,6 +75,10 @@ impl Limits {
             ("module_bytes", self.module_bytes, caps.module_bytes),
             ("concurrency", self.concurrency, caps.concurrency),
             ("queued_runs", self.queued_runs, caps.queued_runs),
+            ("outbound_requests", self.outbound_requests, caps.outbound_requests),
+            ("outbound_request_bytes", self.outbound_request_bytes, caps.outbound_request_bytes),
+            ("outbound_response_bytes", self.outbound_response_bytes, caps.outbound_response_bytes),
+            ("outbound_connections", self.outbound_connections, caps.outbound_connections),
         ];
         match pairs.into_iter().find(|(_, asked, cap)| *asked == 0 || asked > cap) {
             Some((name, asked, cap)) => Err(InvalidLimits { name, asked, cap }),
@@ -80,6 +96,10 @@ impl Limits {
             module_bytes: self.module_bytes.min(caps.module_bytes),
             concurrency: self.concurrency.min(caps.concurrency),
             queued_runs: self.queued_runs.min(caps.queued_runs),
+            outbound_requests: self.outbound_requests.min(caps.outbound_requests),
+            outbound_request_bytes: self.outbound_request_bytes.min(caps.outbound_request_bytes),
+            outbound_response_bytes: self.outbound_response_bytes.min(caps.outbound_response_bytes),
+            outbound_connections: self.outbound_connections.min(caps.outbound_connections),
         }
     }
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
+use super::limits::LimitsChange;
 use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::{Query, Row};
@@ -76,19 +77,6 @@ pub struct AnalysisFields {
     _created_at: Option<Value>,
     #[serde(rename = "updated_at")]
     _updated_at: Option<Value>,
-}
-
-/// Those of the limits that change.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsChange {
-    wall_time_ms: Option<u64>,
-    memory_bytes: Option<u64>,
-    console_bytes: Option<u64>,
-    result_bytes: Option<u64>,
-    module_bytes: Option<u64>,
-    concurrency: Option<u64>,
-    queued_runs: Option<u64>,
 }
 
 /// A made analysis, with its token in the open this once.
@@ -381,19 +369,4 @@ fn retry(sent: Map<String, Value>) -> Result<Retry, Refusal> {
         .map_err(|error| Refusal::invalid(format!("retry: {error}")))?;
     retry.check()?;
     Ok(retry)
-}
-
-impl LimitsChange {
-    /// The limits with those that were sent in their places.
-    fn of(self, now: &Limits) -> Limits {
-        Limits {
-            wall_time_ms: self.wall_time_ms.unwrap_or(now.wall_time_ms),
-            memory_bytes: self.memory_bytes.unwrap_or(now.memory_bytes),
-            console_bytes: self.console_bytes.unwrap_or(now.console_bytes),
-            result_bytes: self.result_bytes.unwrap_or(now.result_bytes),
-            module_bytes: self.module_bytes.unwrap_or(now.module_bytes),
-            concurrency: self.concurrency.unwrap_or(now.concurrency),
-            queued_runs: self.queued_runs.unwrap_or(now.queued_runs),
-        }
-    }
 }

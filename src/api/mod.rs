@@ -18,6 +18,7 @@ mod devices;
 mod health;
 mod hook;
 mod info;
+mod limits;
 mod listing;
 mod metrics;
 mod module;

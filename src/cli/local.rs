@@ -117,6 +117,7 @@ pub fn with_cause(error: &store::Error) -> String {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let code = match &error {
+            OpenError::Outbound(error) => return Self::usage(error),
             OpenError::Locked(_) => ErrorCode::Unavailable,
             OpenError::Threads(_) | OpenError::Sandbox(_) => ErrorCode::InternalError,
             _ => ErrorCode::StoreUnreadable,

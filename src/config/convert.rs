@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{Config, Error};
 use crate::analysis::{Limits, MAX_VARIABLES};
+use crate::host::Host;
+use crate::outbound::{self, InvalidRange};
 use crate::pipeline::{self, Broker};
 use crate::sandbox;
 use crate::vault::MAX_VALUE_CAP;
@@ -25,6 +27,10 @@ impl Config {
                 module_bytes: self.number("module_cap_bytes", 1, 1 << 30)?,
                 concurrency: self.number("concurrency_cap", 1, 1_000_000)?,
                 queued_runs: self.number("queued_runs_cap", 1, 1_000_000_000)?,
+                outbound_requests: self.number("outbound_requests_cap", 1, 1_000_000_000)?,
+                outbound_request_bytes: self.number("outbound_request_bytes_cap", 1, 1 << 40)?,
+                outbound_response_bytes: self.number("outbound_response_bytes_cap", 1, 1 << 40)?,
+                outbound_connections: self.number("outbound_connections_cap", 1, 512)?,
             },
             compile: sandbox::CompileBounds {
                 cpu: compile,
@@ -32,6 +38,46 @@ impl Config {
                 memory_bytes: self.number("compile_memory_bytes", 1 << 28, u64::MAX)?,
             },
             ..sandbox::Settings::default()
+        })
+    }
+
+    /// How analyses reach the network.
+    pub fn outbound(&self) -> Result<outbound::Settings, Error> {
+        let range = |text: &str| text.parse().ok();
+        let host = |text: &str| {
+            let (name, address) = text.split_once('=')?;
+            let host = Host::parse(name.trim()).ok()?;
+            Some((host, address.trim().parse().ok()?))
+        };
+        let addresses = "names with an address each, such as db.internal=10.0.0.7";
+        Ok(outbound::Settings {
+            private_ranges: self.list(
+                "outbound_private_ranges",
+                &InvalidRange.to_string(),
+                range,
+            )?,
+            hosts: self.list("outbound_hosts", addresses, host)?.into_iter().collect(),
+            ca_file: match self.values.contains_key("outbound_ca_file") {
+                true => Some(self.path("outbound_ca_file")?),
+                false => None,
+            },
+        })
+    }
+
+    /// The parts of a value between commas; none where nothing is set.
+    fn list<T>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        let Some((value, origin)) = self.values.get(name) else { return Ok(Vec::new()) };
+        let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(read).collect::<Option<_>>().ok_or_else(|| Error::Value {
+            name,
+            origin: origin.clone(),
+            value: value.clone(),
+            expected: expected.into(),
         })
     }
 
@@ -81,6 +127,7 @@ impl Config {
             root_key,
             broker: self.broker()?,
             sandbox: self.sandbox()?,
+            outbound: self.outbound()?,
             secret_value_cap: u32::try_from(cap).unwrap_or(MAX_VALUE_CAP),
             max_variables: usize::try_from(variables).unwrap_or(MAX_VARIABLES),
             retention: self.retention()?,

@@ -6,6 +6,7 @@
 mod convert;
 mod defaults;
 mod log_format;
+mod setting;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,52 +20,7 @@ use crate::pipeline::InvalidBrokerUrl;
 use crate::vault::RootKey;
 
 pub use log_format::LogFormat;
-
-/// One setting: its name in `runner.toml`, and what it is for. Its variable is `RUNNER_` and the
-/// name in capitals.
-pub struct Setting {
-    /// The name.
-    pub name: &'static str,
-    /// What it is for.
-    pub about: &'static str,
-}
-
-/// Every setting.
-pub const SETTINGS: &[Setting] = &[
-    Setting { name: "data", about: "data directory" },
-    Setting {
-        name: "store",
-        about: "postgres:// URL of a store for several nodes; none: in the data directory",
-    },
-    Setting { name: "root_key", about: "file with the root key, outside of the data directory" },
-    Setting { name: "listen", about: "address of the HTTP API" },
-    Setting { name: "drain_seconds", about: "time that running guests get when serve stops" },
-    Setting { name: "log_format", about: "form of the log's lines: text or json" },
-    Setting { name: "mqtt_url", about: "broker whose messages start runs: mqtt:// or mqtts://" },
-    Setting { name: "mqtt_user", about: "user at the broker" },
-    Setting { name: "mqtt_password_file", about: "file with the user's password, mode 0600" },
-    Setting { name: "mqtt_client_id", about: "client id at the broker; none: runner-PROFILE" },
-    Setting { name: "guests", about: "guests that run at the same time" },
-    Setting { name: "memory_budget_bytes", about: "memory of all guests together" },
-    Setting { name: "wall_time_cap_ms", about: "cap on an analysis's wall time" },
-    Setting { name: "memory_cap_bytes", about: "cap on an analysis's memory" },
-    Setting { name: "console_cap_bytes", about: "cap on the console text of a run" },
-    Setting { name: "result_cap_bytes", about: "cap on the result of a run" },
-    Setting { name: "module_cap_bytes", about: "cap on an uploaded module" },
-    Setting { name: "concurrency_cap", about: "cap on the runs of an analysis at once" },
-    Setting { name: "queued_runs_cap", about: "cap on the waiting runs of an analysis" },
-    Setting { name: "compile_seconds", about: "processor time and wall time of a compilation" },
-    Setting { name: "compile_memory_bytes", about: "address space of a compilation" },
-    Setting { name: "secret_value_cap", about: "longest secret value, in characters" },
-    Setting { name: "max_variables", about: "most variables of one analysis" },
-    Setting { name: "retention_days", about: "days that ended runs are kept; 0: for ever" },
-    Setting {
-        name: "retention_runs",
-        about: "newest ended runs that are kept, besides dead ones; 0: all",
-    },
-    Setting { name: "retention_slots_days", about: "days that slots are kept; 0: for ever" },
-    Setting { name: "audit_days", about: "days that audit entries are kept; 0: for ever" },
-];
+pub use setting::{SETTINGS, Setting};
 
 /// Where a setting's value came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -238,10 +194,7 @@ impl Config {
             let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
                 return Err(Error::Unknown { path, name });
             };
-            let value = match value {
-                toml::Value::String(text) => text,
-                other => other.to_string(),
-            };
+            let value = written(value);
             self.values.insert(setting.name, (value, Origin::File(path.clone())));
         }
         Ok(())
@@ -320,6 +273,22 @@ impl Config {
     }
 }
 
+/// A value of the file as one text: lists and tables as they stand in a variable.
+fn written(value: toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text,
+        toml::Value::Array(values) => {
+            values.into_iter().map(written).collect::<Vec<_>>().join(", ")
+        }
+        toml::Value::Table(values) => {
+            let pairs =
+                values.into_iter().map(|(name, value)| format!("{name}={}", written(value)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,8 +317,8 @@ mod tests {
         assert!(origins.contains(&("listen", Origin::Variable("RUNNER_LISTEN".into()))));
         assert!(origins.contains(&("data", Origin::Flag)));
         assert!(origins.contains(&("max_variables", Origin::Default)));
-        // There is no store unless one is named, and nothing about a broker.
-        assert_eq!(origins.len(), SETTINGS.len() - 5);
+        // There is no store unless one is named, and nothing about a broker or a private network.
+        assert_eq!(origins.len(), SETTINGS.len() - 8);
     }
 
     #[test]
@@ -387,7 +356,33 @@ mod tests {
         assert!(refused("guests = ").contains("not TOML"));
         assert!(refused("listen = \"here\"").contains("an address and a port"));
         assert!(refused("log_format = \"xml\"").contains("must be text or json"));
+        assert!(refused("outbound_private_ranges = [\"0.0.0.0/0\"]").contains("10.0.0.0/8"));
+        assert!(refused("outbound_hosts = { \"a b\" = \"10.0.0.7\" }").contains("db.internal="));
+        assert!(refused("outbound_hosts = \"db.internal\"").contains("db.internal="));
         assert!(refused("root_key = \"/home/ada/.local/share/runner/key\"").contains("inside"));
+    }
+
+    #[test]
+    fn lists_are_written_as_lists_or_as_one_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runner.toml");
+        let read = |text: &str| {
+            fs::write(&file, text).unwrap();
+            let flags = Flags { config: Some(file.clone()), ..Flags::default() };
+            Config::gather(&flags, &home).unwrap().outbound().unwrap()
+        };
+        for text in [
+            "outbound_private_ranges = [\"10.0.0.0/8\", \"::1\"]\n\
+             outbound_hosts = { \"DB.internal\" = \"10.0.0.7\" }",
+            "outbound_private_ranges = \"10.0.0.0/8,::1\"\noutbound_hosts = \"db.internal=10.0.0.7\"",
+        ] {
+            let outbound = read(text);
+            let ranges: Vec<_> = outbound.private_ranges.iter().map(ToString::to_string).collect();
+            assert_eq!(ranges, ["10.0.0.0/8", "::1/128"]);
+            let hosts: Vec<_> = outbound.hosts.iter().map(|(h, a)| format!("{h} {a}")).collect();
+            assert_eq!(hosts, ["db.internal 10.0.0.7"]);
+        }
+        assert!(read("").private_ranges.is_empty());
     }
 
     #[test]

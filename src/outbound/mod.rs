@@ -1,6 +1,19 @@
 //! The one HTTP client of the product, for requests that guests send to the world.
 //!
-//! Owns what such a request and its answer look like to the rest of the house, and why one fails.
+//! Owns what such a request and its answer look like to the rest of the house, why one fails, and
+//! all that stands between a guest and a host: names, addresses, TLS, limits. What a policy allows
+//! is asked through a closure. No redirect is followed, and no proxy is used.
+
+mod address;
+mod client;
+mod connect;
+mod exchange;
+mod message;
+mod meter;
+mod reached;
+mod resolve;
+mod session;
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +22,11 @@ use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Bytes;
+
+pub use address::{InvalidRange, PrivateRange};
+pub use client::{Client, InvalidCaFile, Settings};
+pub use reached::{Count, Tally};
+pub use session::{Gate, Session};
 
 /// A body as it comes, either way.
 pub type Body = UnsyncBoxBody<Bytes, Error>;

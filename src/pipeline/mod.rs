@@ -42,6 +42,8 @@ use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::metrics::Metrics;
 use crate::run::{LeakReport, Live, State, TriggerEntries};
+use crate::outbound;
+use crate::run::{Live, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Leaked, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
@@ -72,6 +74,7 @@ pub struct Runner {
     store: Store,
     vault: Vault,
     sandbox: Arc<Sandbox>,
+    network: outbound::Client,
     modules: Modules,
     snapshots: Arc<Snapshots>,
     watch: Watch,

@@ -19,6 +19,7 @@ use crate::analysis::ModuleStore;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::metrics::Metrics;
+use crate::outbound;
 use crate::sandbox::{self, Sandbox};
 use crate::store::{self, DataDirectory, Host, Store};
 use crate::vault::{self, Keyring, RootKey, RootKeyError, Vault};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub broker: Option<Broker>,
     /// Engine, limits and caps.
     pub sandbox: sandbox::Settings,
+    /// How analyses reach the network.
+    pub outbound: outbound::Settings,
     /// The longest secret value, in characters.
     pub secret_value_cap: u32,
     /// The most variables of one analysis.
@@ -69,6 +72,9 @@ pub enum OpenError {
     /// The engine does not start.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
+    /// The network's settings are of no use.
+    #[error(transparent)]
+    Outbound(#[from] outbound::InvalidCaFile),
     /// Threads could not be started.
     #[error("the threads for guests could not be started")]
     Threads(#[source] std::io::Error),
@@ -129,6 +135,7 @@ impl Runner {
         }
         let directory = DataDirectory::open(&settings.data)?
             .ok_or_else(|| OpenError::Locked(settings.data.clone()))?;
+        let network = outbound::Client::new(&settings.outbound)?;
         let metrics = Metrics::new();
         let store = match &settings.store {
             Some(url) => Store::connect(url, &metrics).await?,
@@ -163,6 +170,7 @@ impl Runner {
             store,
             vault,
             sandbox: Arc::new(sandbox),
+            network,
             modules,
             snapshots: Arc::new(Snapshots::new()),
             watch: Watch::new(shared),

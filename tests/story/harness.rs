@@ -377,6 +377,7 @@ pub fn settings(place: &Place) -> Settings {
         broker: None,
         root_key: place.root_key(),
         sandbox,
+        outbound: runner::outbound::Settings::default(),
         secret_value_cap: runner::vault::DEFAULT_VALUE_CAP,
         max_variables: runner::analysis::MAX_VARIABLES,
         retention: runner::pipeline::Retention::default(),

@@ -8,7 +8,7 @@ use crate::harness::repository;
 /// The modules from the lowest rank to the highest; those on one line have the same rank and may
 /// import each other only within the words at the bottom.
 const RANKS: &[&[&str]] = &[
-    &["id", "clock", "tag", "cause", "fault", "words", "metrics"],
+    &["id", "clock", "tag", "cause", "fault", "host", "words", "metrics"],
     &["analysis"],
     &["device"],
     &["vault"],

@@ -1,0 +1,124 @@
+//! What one run has of the network: its permissions, its limits, and what it reached.
+//!
+//! Owns the order of the steps that a request takes, which stands in one function, `exchange`.
+//! Nothing of it is shared with another run but the settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::client::Client;
+use super::exchange::{self, Answer};
+use super::message;
+use super::meter::{Meter, passed};
+use super::reached::{Reached, Tally};
+use super::{Error, Fetch, Request, Response, Timeouts};
+use crate::analysis::Limits;
+use crate::host::Destination;
+
+/// How long a connection may take, with the wait for a place and TLS, where the guest asks for no
+/// shorter time.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Whether the run may reach a destination, or the text that tells its author why not.
+pub type Gate = Box<dyn Fn(&Destination) -> Result<(), String> + Send + Sync>;
+
+/// One run's way to the network.
+pub struct Session {
+    client: Client,
+    gate: Gate,
+    limits: Limits,
+    meter: Arc<Meter>,
+    /// The places for connections that are free.
+    places: Semaphore,
+    reached: Reached,
+}
+
+/// A connection's place, given back when this is dropped.
+struct Place {
+    session: Arc<Session>,
+    _of_host: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.session.places.add_permits(1);
+    }
+}
+
+impl Session {
+    /// A session of a run with these `limits`.
+    pub fn new(client: Client, gate: Gate, limits: Limits) -> Arc<Self> {
+        let places = usize::try_from(limits.outbound_connections).unwrap_or(usize::MAX);
+        let places = Semaphore::new(places.min(Semaphore::MAX_PERMITS));
+        let (meter, reached) = (Arc::new(Meter::new(limits)), Reached::default());
+        Arc::new(Self { client, gate, limits, meter, places, reached })
+    }
+
+    /// The closure that the run's requests go through.
+    pub fn fetch(self: Arc<Self>) -> Fetch {
+        Arc::new(move |request, timeouts| Box::pin(Arc::clone(&self).exchange(request, timeouts)))
+    }
+
+    /// Which destinations the run asked for, and how often.
+    pub fn reached(&self) -> Tally {
+        self.reached.tally()
+    }
+
+    /// One request, from its URI to the beginning of its answer.
+    async fn exchange(
+        self: Arc<Self>,
+        request: Request,
+        timeouts: Timeouts,
+    ) -> Result<Response, Error> {
+        let destination = message::destination(request.uri())?;
+        self.permit(&destination)?;
+        let request = message::clean(request, &destination)?;
+        let connecting = timeouts.connect.map_or(CONNECT, |asked| asked.min(CONNECT));
+        let place = self.place(connecting).await?;
+        let connected = timeout(connecting, self.client.connect(&destination, &self.meter)).await;
+        let connected = connected.unwrap_or(Err(Error::Timeout("the connection")));
+        let stream = connected.map_err(|error| self.meter.passed().unwrap_or(error))?;
+        let sent = within(timeouts.first_byte, exchange::send(stream, request)).await;
+        let (response, driven) = sent.map_err(|error| self.meter.passed().unwrap_or(error))?;
+        let (parts, incoming) = message::receive(response)?.into_parts();
+        let meter = Arc::clone(&self.meter);
+        let answer = Answer::new(incoming, driven, place, meter, timeouts.between_bytes);
+        Ok(Response::from_parts(parts, answer.boxed_unsync()))
+    }
+
+    /// Counts the request and asks whether it may be made.
+    fn permit(&self, destination: &Destination) -> Result<(), Error> {
+        self.meter.request()?;
+        let answer = (self.gate)(destination);
+        self.reached.note(destination, answer.is_ok());
+        answer.map_err(Error::Denied)
+    }
+
+    /// Waits for a place of the run's own, and for one of the host's.
+    async fn place(self: &Arc<Self>, patience: Duration) -> Result<Place, Error> {
+        let limit = self.limits.outbound_connections;
+        let full = |_| passed(format_args!("{limit} requests under way"), "outbound_connections");
+        let own = timeout(patience, self.places.acquire()).await.map_err(full)?;
+        let closed = || Error::Denied("the runner stops".into());
+        let own = own.map_err(|_| closed())?;
+        let busy = "this host has too many connections under way; try again later";
+        let waited = timeout(patience, self.client.place()).await;
+        let of_host = waited.map_err(|_| Error::Denied(busy.into()))?.ok_or_else(closed)?;
+        own.forget();
+        Ok(Place { session: Arc::clone(self), _of_host: of_host })
+    }
+}
+
+/// Waits for the beginning of an answer, no longer than the guest wants to.
+async fn within<T>(
+    limit: Option<Duration>,
+    sending: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(limit) = limit else { return sending.await };
+    let waited = timeout(limit, sending).await;
+    waited.unwrap_or(Err(Error::Timeout("the first byte of the answer")))
+}
