@@ -1,4 +1,5 @@
-//! The audit: who did what to which resource, and which keys were granted to which attempt.
+//! The audit: who did what to which resource, which keys were granted to which attempt, and which
+//! hosts it asked for.
 //!
 //! Owns the form of an entry. Entries are written in the transaction of the change they tell of,
 //! and the store lets nobody edit them. An entry never holds a value.
@@ -37,6 +38,7 @@ pub enum Event {
     DeviceToken,
     ActionSecret,
     RunGrant,
+    RunNetwork,
     RunDelete,
     RunCancel,
     RunLeak,
@@ -70,6 +72,7 @@ impl Event {
             Self::DeviceToken => "device.token",
             Self::ActionSecret => "action.secret",
             Self::RunGrant => "run.grant",
+            Self::RunNetwork => "run.network",
             Self::RunDelete => "run.delete",
             Self::RunCancel => "run.cancel",
             Self::RunLeak => "run.leak",

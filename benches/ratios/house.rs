@@ -185,7 +185,7 @@ impl House {
             module: Module::Stored(analysis.module),
             live: None,
         };
-        let outcome = self.runner.execute(&job, scope.to_owned()).await;
+        let (outcome, _) = self.runner.execute(&job, scope.to_owned()).await;
         assert!(!outcome.console.is_empty());
         outcome.ending.expect("the run ends well")
     }

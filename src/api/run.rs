@@ -23,9 +23,10 @@ use super::runs::{self, RunView};
 use super::variables::{self, WireVariable};
 use crate::analysis::Digest;
 use crate::cause::{Cause, CauseKind};
+use crate::host::{Destination, HostPattern};
 use crate::id::Id;
-use crate::pipeline::{ExecRequest, Repeats};
-use crate::policy::{Action, Explanation};
+use crate::pipeline::{Asked, ExecRequest, Explained, Repeats};
+use crate::policy::{Action, Explanation, HostExplanation};
 use crate::store::Once;
 
 /// How long an idempotency key is remembered.
@@ -76,13 +77,15 @@ enum StartedRun {
     Whole(Box<RunView>),
 }
 
-/// What every key of an analysis's environment comes from.
+/// What every key of an analysis's environment comes from, and which hosts it may reach.
 #[derive(Serialize, ToSchema)]
 pub struct ExplainView {
     #[schema(value_type = Object)]
     analysis: Value,
     #[schema(value_type = Vec<Object>)]
     keys: Vec<Explanation>,
+    #[schema(value_type = Vec<Object>)]
+    network: Vec<HostExplanation>,
 }
 
 /// Queues a run, durably. With `wait`, answers when it has ended or the wait is over. The same
@@ -176,16 +179,33 @@ pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> A
     Ok(Success::ok(runs::whole(&caller, run).await?))
 }
 
-/// Says for each key where its value would come from, and which rule granted or refused it.
+/// Says for each key where its value would come from, for each host whether it may be reached, and
+/// which rule granted or refused it. With `key` it answers that key alone, with `host` that host.
 #[utoipa::path(get, path = "/analysis/{id}/explain", tag = "analysis",
-    params(("id" = String, Path), ("key" = Option<String>, Query)),
+    params(("id" = String, Path), ("key" = Option<String>, Query),
+        ("host" = Option<String>, Query, description = "such as api.example.com")),
     responses((status = 200, body = Success<ExplainView>), (status = "4XX", body = Failure)))]
 pub async fn explain(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<ExplainView> {
     caller.require_administrator()?;
     let id = find(&caller, &id, Action::Access).await?.analysis.id;
-    let explained = caller.runner.explain(&caller.tenant, id, query.get("key")).await;
-    let (name, keys) = explained.map_err(not_found)?;
-    Ok(Success::ok(ExplainView { analysis: json!({"id": id, "name": name}), keys }))
+    let host = query.get("host").map(destination).transpose()?;
+    let asked = match (query.get("key"), &host) {
+        (None, None) => Asked::Everything,
+        (Some(key), None) => Asked::Key(key),
+        (None, Some(host)) => Asked::Host(host),
+        (Some(_), Some(_)) => return Err(Refusal::invalid("ask for a key or for a host")),
+    };
+    let explained = caller.runner.explain(&caller.tenant, id, asked).await.map_err(not_found)?;
+    let Explained { name, keys, hosts } = explained;
+    Ok(Success::ok(ExplainView { analysis: json!({"id": id, "name": name}), keys, network: hosts }))
+}
+
+/// The one destination that `host` means.
+fn destination(host: &str) -> Result<Destination, Refusal> {
+    let pattern: HostPattern = host.parse().map_err(|error| {
+        Refusal::invalid(format!("host: {error}; write one such as api.example.com"))
+    })?;
+    pattern.destination().ok_or_else(|| Refusal::invalid("host: name one host, without a star"))
 }
 
 /// What stands there, even if it is null.

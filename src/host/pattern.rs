@@ -65,6 +65,14 @@ impl HostPattern {
         }
     }
 
+    /// The one destination that an allow of this pattern means; none where it means many.
+    pub fn destination(&self) -> Option<Destination> {
+        let Hosts::One(host) = &self.hosts else { return None };
+        let scheme = self.scheme.unwrap_or(Scheme::Https);
+        let port = self.port.unwrap_or(scheme.port());
+        Some(Destination { scheme, host: host.clone(), port })
+    }
+
     /// The pattern whose allow means just this destination.
     pub fn of(destination: &Destination) -> Self {
         let plain = destination.scheme == Scheme::Http;

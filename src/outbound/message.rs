@@ -129,8 +129,8 @@ mod tests {
         assert_eq!(sent.uri(), "/a?b=c");
         let sent = cleaned("http://a.example:8080", &[]).unwrap();
         assert_eq!(
-            (sent.headers()["host"].to_str(), sent.uri().path()),
-            (Ok("a.example:8080"), "/")
+            (sent.headers()["host"].to_str().unwrap(), sent.uri().path()),
+            ("a.example:8080", "/")
         );
     }
 

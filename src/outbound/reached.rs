@@ -20,7 +20,6 @@ pub struct Tally {
     /// Each destination with its counts.
     pub hosts: BTreeMap<String, Count>,
     /// Requests to destinations that are not named, because there were too many.
-    #[serde(skip_serializing_if = "Count::is_zero")]
     pub others: Count,
 }
 
@@ -31,12 +30,6 @@ pub struct Count {
     pub allowed: u64,
     /// How many none did.
     pub denied: u64,
-}
-
-impl Count {
-    fn is_zero(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl Tally {

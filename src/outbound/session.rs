@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Which destinations the run asked for, and how often.
-    pub fn reached(&self) -> Tally {
+    pub fn asked(&self) -> Tally {
         self.reached.tally()
     }
 

@@ -1,27 +1,58 @@
-//! Where each key's value would come from, and which rule says so.
+//! Where each key's value would come from, which hosts may be reached, and which rule says so.
 
 use super::Runner;
 use crate::analysis::decode_variables;
+use crate::host::Destination;
 use crate::id::Id;
-use crate::policy::{Explanation, SecretFacts, Subject, explain};
+use crate::policy::{Explanation, HostExplanation, SecretFacts, Subject, explain, explain_hosts};
 use crate::store::{self, Tenant};
 use crate::vault::Part;
 
+/// What is to be explained.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// Every key of the profile's secrets and of the analysis's variables, and every permission
+    /// about hosts.
+    Everything,
+    /// This key.
+    Key(&'a str),
+    /// Requests to this destination.
+    Host(&'a Destination),
+}
+
+/// What one analysis may see and reach.
+pub struct Explained {
+    /// The analysis's name.
+    pub name: String,
+    /// The keys that were asked for.
+    pub keys: Vec<Explanation>,
+    /// The hosts that were asked for.
+    pub hosts: Vec<HostExplanation>,
+}
+
 impl Runner {
-    /// Explains every key of the profile's secrets and of the analysis's variables, or the one
-    /// that is asked for. Answers the analysis's name beside it.
+    /// Explains what is asked for.
     pub async fn explain(
         &self,
         tenant: &Tenant,
         analysis: Id,
-        key: Option<&str>,
-    ) -> Result<(String, Vec<Explanation>), store::Error> {
+        asked: Asked<'_>,
+    ) -> Result<Explained, store::Error> {
         let mut view = tenant.view().await?;
         let stored = view.analysis(analysis).await?;
         let subject = Subject { id: analysis, tags: &stored.analysis.tags };
         let policies = view.policies_for(&subject).await?;
+        let hosts = match asked {
+            Asked::Everything => explain_hosts(subject, &policies, None),
+            Asked::Key(_) => Vec::new(),
+            Asked::Host(host) => explain_hosts(subject, &policies, Some(host)),
+        };
         let secrets = view.all_secrets().await?;
-        let wanted = |name: &str| key.is_none_or(|key| key == name);
+        let wanted = |name: &str| match asked {
+            Asked::Everything => true,
+            Asked::Key(key) => key == name,
+            Asked::Host(_) => false,
+        };
         let facts = secrets.iter().map(|stored| &stored.secret).filter(|s| wanted(&s.key));
         let facts = facts.map(|secret| SecretFacts {
             id: secret.id,
@@ -35,8 +66,8 @@ impl Runner {
             Some(sealed) => self.variable_keys(tenant, analysis, sealed)?,
         };
         let variables = variables.iter().map(String::as_str).filter(|key| wanted(key));
-        let explained = explain(subject, &policies, facts, variables);
-        Ok((stored.analysis.name, explained))
+        let keys = explain(subject, &policies, facts, variables);
+        Ok(Explained { name: stored.analysis.name, keys, hosts })
     }
 
     fn variable_keys(

@@ -15,6 +15,7 @@ mod hook;
 mod message;
 mod modules;
 mod mqtt;
+mod network;
 mod open;
 mod prepared;
 mod request;
@@ -43,6 +44,7 @@ use crate::id::Id;
 use crate::metrics::Metrics;
 use crate::run::{LeakReport, Live, State, TriggerEntries};
 use crate::outbound;
+use crate::outbound::{self, Tally};
 use crate::run::{Live, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::store::{Finished, Host, Leaked, Store, Tenant};
@@ -51,6 +53,7 @@ use crate::vault::{Part, PartCipher, Vault};
 pub use backup::{Backup, BackupError, backup, restore};
 pub use broker::{Broker, BrokerError, BrokerUrl, InvalidBrokerUrl, Link};
 pub use data::DataError;
+pub use explain::{Asked, Explained};
 pub use hook::{HookError, Hooked};
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};
@@ -134,19 +137,21 @@ pub enum Module {
 
 impl Runner {
     /// Executes one attempt: opens what was granted, lays the variables over it, and runs the
-    /// module with that and nothing else. What comes out has passed the redactor.
-    pub async fn execute(&self, job: &Job, scope: String) -> Outcome {
+    /// module with that and nothing else. What comes out has passed the redactor; beside it stands
+    /// which hosts the run asked for.
+    pub async fn execute(&self, job: &Job, scope: String) -> (Outcome, Tally) {
         let environment = match self.environment(job) {
             Ok(environment) => Arc::new(environment),
-            Err(fault) => return Outcome::refused(fault),
+            Err(fault) => return (Outcome::refused(fault), Tally::default()),
         };
         let program = match &job.module {
             Module::Ready(program) => program.clone(),
             Module::Stored(digest) => match self.program(digest).await {
                 Ok(program) => program,
-                Err(fault) => return Outcome::refused(fault),
+                Err(fault) => return (Outcome::refused(fault), Tally::default()),
             },
         };
+        let session = self.session(job);
         let input = Input {
             analysis: job.snapshot.analysis.id,
             run: job.run,
@@ -154,10 +159,11 @@ impl Runner {
             environment,
             scope,
             live: job.live.clone(),
-            fetch: None,
+            fetch: Some(Self::fetch(&session)),
             stop: job.stop.clone(),
         };
-        self.sandbox.run(&program, input, &job.limits).await
+        let outcome = self.sandbox.run(&program, input, &job.limits).await;
+        (outcome, session.asked())
     }
 
     /// Builds the environment: granted secrets, variables over them, system entries over both.
@@ -195,9 +201,9 @@ impl Runner {
             Ok(cipher) => open_scope(cipher, job.run, scope),
             Err(error) => Err(Fault::new(FaultCode::SecretUnreadable, error.to_string())),
         };
-        let mut outcome = match scope {
+        let (mut outcome, asked) = match scope {
             Ok(scope) => self.execute(&job, scope).await,
-            Err(fault) => Outcome::refused(fault),
+            Err(fault) => (Outcome::refused(fault), Tally::default()),
         };
         let (state, retry_at) = match &mut outcome.ending {
             Ok(_) => (State::Succeeded, None),
@@ -226,6 +232,7 @@ impl Runner {
             duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
             peak_memory_bytes: outcome.peak_memory_bytes,
             leaked: outcome.leaks.take().map(|report| job.leaked(report)),
+            network: network::entry(&job, &asked).map(|entry| (job.profile, entry)),
             at: Timestamp::now(),
         };
         if let Ok(cipher) = cipher

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Effect, Permission, Policy, ResourceType, Selector, Target};
 use crate::clock::Timestamp;
+use crate::host::HostPattern;
 use crate::id::Id;
 use crate::tag::{Tag, Tags};
 
@@ -30,6 +31,23 @@ pub fn tags() -> impl Strategy<Value = Tags> {
     })
 }
 
+fn pattern() -> impl Strategy<Value = HostPattern> {
+    let hosts = ["a.example", "b.a.example", "*.a.example", "192.0.2.1", "[2001:db8::1]"];
+    let parts = (select(&["", "http://", "https://"][..]), select(Vec::from(hosts)));
+    (parts, select(&["", ":8443"][..]))
+        .prop_map(|((scheme, host), port)| format!("{scheme}{host}{port}").parse().unwrap())
+}
+
+/// How a permission picks resources of the type.
+fn picked(resource: ResourceType) -> BoxedStrategy<Selector> {
+    match resource {
+        ResourceType::Network => {
+            prop_oneof![1 => Just(Selector::Any), 4 => pattern().prop_map(Selector::Host)].boxed()
+        }
+        _ => selector().boxed(),
+    }
+}
+
 fn selector() -> impl Strategy<Value = Selector> {
     prop_oneof![
         1 => Just(Selector::Any),
@@ -45,7 +63,9 @@ pub fn target() -> impl Strategy<Value = Target> {
 
 pub fn permission() -> impl Strategy<Value = Permission> {
     let effect = prop_oneof![2 => Just(Effect::Allow), 1 => Just(Effect::Deny)];
-    (effect, select(ResourceType::ALL), selector()).prop_flat_map(|(effect, resource, selector)| {
+    let resource = select(ResourceType::ALL);
+    let picked = resource.prop_flat_map(|resource| (Just(resource), picked(resource)));
+    (effect, picked).prop_flat_map(|(effect, (resource, selector))| {
         let form = selector.form();
         let fitting = resource.actions().filter(|action| resource.forms(*action).contains(&form));
         let actions = fitting.collect::<Vec<_>>();
@@ -110,7 +130,8 @@ pub fn json() -> impl Strategy<Value = Value> {
 
 /// Lists of the grammar's words, most of them wrong and some right.
 pub fn near_tuple() -> impl Strategy<Value = Value> {
-    let head = select(&["analysis", "secret", "secrets", "run_user", "access_management"][..]);
+    let heads = ["analysis", "secret", "secrets", "run_user", "access_management", "network"];
+    let head = select(Vec::from(heads));
     (head, vec(word(), 0..6)).prop_map(|(head, rest)| {
         let mut tuple = json!([head]);
         tuple.as_array_mut().unwrap().extend(rest.into_iter().map(Value::from));
@@ -120,7 +141,17 @@ pub fn near_tuple() -> impl Strategy<Value = Value> {
 
 fn word() -> impl Strategy<Value = &'static str> {
     select(
-        &["id", "tag.key", "tag.value", "tag_match", "path", "env", "", "0123456789abcdef01234567"]
-            [..],
+        &[
+            "id",
+            "tag.key",
+            "tag.value",
+            "tag_match",
+            "host",
+            "path",
+            "env",
+            "",
+            "*.A.example",
+            "0123456789abcdef01234567",
+        ][..],
     )
 }

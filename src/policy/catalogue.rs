@@ -19,11 +19,27 @@ pub enum Form {
     Tag,
     /// Those that share the value of a tag key; see [`Selector::TagMatch`](super::Selector).
     TagMatch,
+    /// Those that a pattern of hosts means.
+    Host,
 }
 
 impl Form {
-    /// All forms, in the order in which refusals show them.
-    pub const ALL: &[Self] = &[Self::Any, Self::Id, Self::Tag, Self::TagMatch];
+    /// The forms for what the store keeps, in the order in which refusals show them.
+    pub const STORED: &[Self] = &[Self::Any, Self::Id, Self::Tag, Self::TagMatch];
+
+    /// The forms for hosts.
+    pub const NETWORK: &[Self] = &[Self::Any, Self::Host];
+
+    /// The word with which a tuple of this form goes on after the type.
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Any => None,
+            Self::Id => Some("id"),
+            Self::Tag => Some("tag.key"),
+            Self::TagMatch => Some("tag_match"),
+            Self::Host => Some("host"),
+        }
+    }
 
     /// How a tuple of this form is written for the type `word`.
     pub fn template(self, word: &str) -> String {
@@ -32,6 +48,7 @@ impl Form {
             Self::Id => format!(r#"["{word}","id","<24 hexadecimal characters>"]"#),
             Self::Tag => format!(r#"["{word}","tag.key","<key>","tag.value","<value>"]"#),
             Self::TagMatch => format!(r#"["{word}","tag_match","<key>"]"#),
+            Self::Host => format!(r#"["{word}","host","api.example.com"]"#),
         }
     }
 }
@@ -93,7 +110,8 @@ macro_rules! rows {
 rows! {
     /// What can be done to a resource.
     Action: Verb {
-        /// See it and find it in lists. For secrets: be given the value in the environment.
+        /// See it and find it in lists. For secrets: be given the value in the environment. For
+        /// hosts: send requests to them.
         Access = Verb { word: "access", aliases: &[], phrase: "access to" };
         /// Make a new one.
         Create = Verb { word: "create", aliases: &[], phrase: "creating" };
@@ -137,10 +155,10 @@ rows! {
             one: "secret",
             many: "secrets",
             actions: &[
-                (Action::Access, Form::ALL),
+                (Action::Access, Form::STORED),
                 (Action::Create, WITHOUT_ID),
-                (Action::Edit, Form::ALL),
-                (Action::Delete, Form::ALL),
+                (Action::Edit, Form::STORED),
+                (Action::Delete, Form::STORED),
             ],
         };
         /// Analyses. The only type that targets can have.
@@ -150,13 +168,13 @@ rows! {
             one: "analysis",
             many: "analyses",
             actions: &[
-                (Action::Access, Form::ALL),
+                (Action::Access, Form::STORED),
                 (Action::Create, WITHOUT_ID),
-                (Action::Edit, Form::ALL),
-                (Action::Delete, Form::ALL),
-                (Action::Run, Form::ALL),
-                (Action::Upload, Form::ALL),
-                (Action::Download, Form::ALL),
+                (Action::Edit, Form::STORED),
+                (Action::Delete, Form::STORED),
+                (Action::Run, Form::STORED),
+                (Action::Upload, Form::STORED),
+                (Action::Download, Form::STORED),
             ],
         };
         /// Actions: what starts analyses by itself.
@@ -166,10 +184,10 @@ rows! {
             one: "action",
             many: "actions",
             actions: &[
-                (Action::Access, Form::ALL),
+                (Action::Access, Form::STORED),
                 (Action::Create, WITHOUT_ID),
-                (Action::Edit, Form::ALL),
-                (Action::Delete, Form::ALL),
+                (Action::Edit, Form::STORED),
+                (Action::Delete, Form::STORED),
             ],
         };
         /// Policies themselves.
@@ -179,10 +197,10 @@ rows! {
             one: "policy",
             many: "policies",
             actions: &[
-                (Action::Access, Form::ALL),
+                (Action::Access, Form::STORED),
                 (Action::Create, WITHOUT_ID),
-                (Action::Edit, Form::ALL),
-                (Action::Delete, Form::ALL),
+                (Action::Edit, Form::STORED),
+                (Action::Delete, Form::STORED),
             ],
         };
         /// Devices and their data.
@@ -192,14 +210,22 @@ rows! {
             one: "device",
             many: "devices",
             actions: &[
-                (Action::Access, Form::ALL),
+                (Action::Access, Form::STORED),
                 (Action::Create, WITHOUT_ID),
-                (Action::Edit, Form::ALL),
-                (Action::Delete, Form::ALL),
-                (Action::TokenAccess, Form::ALL),
-                (Action::GetData, Form::ALL),
-                (Action::SendData, Form::ALL),
+                (Action::Edit, Form::STORED),
+                (Action::Delete, Form::STORED),
+                (Action::TokenAccess, Form::STORED),
+                (Action::GetData, Form::STORED),
+                (Action::SendData, Form::STORED),
             ],
+        };
+        /// Hosts of the network. They have no ids and no tags.
+        Network = Kind {
+            word: "network",
+            aliases: &[],
+            one: "host",
+            many: "hosts",
+            actions: &[(Action::Access, Form::NETWORK)],
         };
     }
 }
@@ -225,6 +251,14 @@ impl ResourceType {
     /// What can be done to resources of this type.
     pub fn actions(self) -> impl Iterator<Item = Action> {
         self.row().actions.iter().map(|(action, _)| *action)
+    }
+
+    /// All forms that one of the actions accepts.
+    pub const fn all_forms(self) -> &'static [Form] {
+        match self {
+            Self::Network => Form::NETWORK,
+            _ => Form::STORED,
+        }
     }
 
     /// The forms by which a permission for `action` may pick resources of this type; none where
@@ -292,6 +326,15 @@ mod tests {
     }
 
     #[test]
+    fn all_forms_are_those_of_the_actions() {
+        for resource in ResourceType::ALL {
+            let forms: Vec<_> = resource.actions().flat_map(|a| resource.forms(a)).collect();
+            assert!(forms.iter().all(|form| resource.all_forms().contains(form)));
+            assert!(resource.all_forms().iter().all(|form| forms.contains(&form)));
+        }
+    }
+
+    #[test]
     fn an_action_belongs_to_its_types_only() {
         assert_eq!(ResourceType::Secrets.action("run"), None);
         assert_eq!(ResourceType::AccessManagement.action("upload"), None);
@@ -300,8 +343,8 @@ mod tests {
     }
 
     #[test]
-    fn only_create_lacks_the_id_form() {
-        for resource in ResourceType::ALL {
+    fn of_what_is_stored_only_create_lacks_the_id_form() {
+        for resource in ResourceType::ALL.iter().filter(|r| **r != ResourceType::Network) {
             for action in resource.actions() {
                 let by_id = resource.forms(action).contains(&Form::Id);
                 assert_eq!(by_id, action != Action::Create, "{resource} {action}");

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Action, Effect, Object, Policy, ResourceType, Selector, Subject};
+use super::network::HostRule;
+use super::spoken::Spoken;
+use super::{Action, Object, Policy, ResourceType, Selector, Subject};
 use crate::id::Id;
 use crate::tag::Tag;
 
@@ -43,25 +45,20 @@ pub struct Candidates {
 /// The permissions that hold for one analysis, ready for look-ups.
 ///
 /// They stay right as long as neither the policies nor the analysis's tags change. A decision
-/// costs one look-up for the id and one for each tag of the resource, however many rules there are.
+/// costs one look-up for the id and one for each tag of the resource, however many rules there are;
+/// one about a host looks at each rule about hosts.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    tables: BTreeMap<(ResourceType, Action), Table>,
+    pub(super) tables: BTreeMap<(ResourceType, Action), Table>,
 }
 
 /// The rules about one action on one resource type, by what they pick.
 #[derive(Clone, Debug, Default)]
-struct Table {
-    any: Spoken,
+pub(super) struct Table {
+    pub(super) any: Spoken,
     ids: HashMap<Id, Spoken>,
     tags: HashMap<Tag, Spoken>,
-}
-
-/// The first rule of either effect.
-#[derive(Clone, Copy, Debug, Default)]
-struct Spoken {
-    allow: Option<RuleRef>,
-    deny: Option<RuleRef>,
+    pub(super) hosts: Vec<HostRule>,
 }
 
 impl Rules {
@@ -77,7 +74,9 @@ impl Rules {
                 let rule = RuleRef { policy: policy.id, permission: index };
                 for action in &permission.actions {
                     let table = rules.tables.entry((permission.resource, *action)).or_default();
-                    if let Some(spoken) = table.picked_by(&permission.selector, subject) {
+                    if let Selector::Host(pattern) = &permission.selector {
+                        table.hosts.push((pattern.clone(), permission.effect, rule));
+                    } else if let Some(spoken) = table.picked_by(&permission.selector, subject) {
                         spoken.add(permission.effect, rule);
                     }
                 }
@@ -100,10 +99,7 @@ impl Rules {
                 spoken.merge(by_tag);
             }
         }
-        Decision {
-            granted: spoken.deny.is_none() && spoken.allow.is_some(),
-            rule: spoken.deny.or(spoken.allow),
-        }
+        spoken.decision()
     }
 
     /// What to look up to find all that [`decide`](Self::decide) may grant.
@@ -137,33 +133,16 @@ impl Table {
                 let value = subject.tags.get(key)?.into();
                 self.tags.entry(Tag { key: key.clone(), value }).or_default()
             }
+            // Patterns are compared one by one.
+            Selector::Host(_) => return None,
         })
     }
-}
-
-impl Spoken {
-    fn add(&mut self, effect: Effect, rule: RuleRef) {
-        match effect {
-            Effect::Allow => self.allow = first(self.allow, Some(rule)),
-            Effect::Deny => self.deny = first(self.deny, Some(rule)),
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.allow = first(self.allow, other.allow);
-        self.deny = first(self.deny, other.deny);
-    }
-}
-
-/// The smaller rule; none is no rule.
-fn first(a: Option<RuleRef>, b: Option<RuleRef>) -> Option<RuleRef> {
-    a.into_iter().chain(b).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{arbitrary, parse_permissions, parse_targets};
+    use crate::policy::{Effect, arbitrary, parse_permissions, parse_targets};
     use crate::tag::Tags;
     use proptest::prelude::*;
     use serde_json::{Value, json};

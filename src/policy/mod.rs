@@ -9,20 +9,25 @@ pub(crate) mod arbitrary;
 pub mod catalogue;
 pub mod decide;
 pub mod explain;
+mod network;
 mod permission;
+mod reasons;
 mod refusal;
+mod spoken;
 mod tuple;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
+use crate::host::HostPattern;
 use crate::id::Id;
 use crate::tag::{Tag, Tags, is_label};
 
 pub use catalogue::{Action, Form, ResourceType};
 pub use decide::{Candidates, Decision, RuleRef, Rules};
 pub use explain::{Explanation, NamedPolicy, SecretFacts, Source, Verdict, explain};
+pub use network::{HostExplanation, explain_hosts};
 pub use permission::{Effect, Permission};
 pub(crate) use refusal::shown;
 pub use refusal::{InvalidPolicy, Problem};
@@ -67,6 +72,8 @@ pub enum Selector {
     /// resources whose value of this tag key equals the analysis's own; nothing where either
     /// lacks the key.
     TagMatch(String),
+    /// The hosts that this pattern means. Never in a target.
+    Host(HostPattern),
 }
 
 /// Which analyses a policy is about.
@@ -145,6 +152,7 @@ impl Target {
             Selector::Id(id) => *id == subject.id,
             Selector::Tag(tag) => subject.tags.has(&tag.key, &tag.value),
             Selector::TagMatch(key) => subject.tags.get(key).is_some(),
+            Selector::Host(_) => false,
         }
     }
 
@@ -189,7 +197,7 @@ mod tests {
     #[test]
     fn every_example_in_a_message_has_a_shape_that_is_accepted() {
         assert!(parse_permissions(&json!([permission::example()])).is_ok());
-        for form in Form::ALL {
+        for form in Form::STORED {
             let template =
                 form.template("analysis").replace("<24 hexadecimal characters>", &"a".repeat(24));
             let target = serde_json::from_str(&template).unwrap();

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{MAX_NAME_LENGTH, MAX_RULES};
+use super::{Form, MAX_NAME_LENGTH, MAX_RULES};
+use crate::host::InvalidPattern;
 use crate::tag::MAX_TAG_LENGTH;
 
 /// How much of what was found a message shows, in characters.
@@ -71,8 +72,8 @@ pub enum Problem {
     #[error("the path form is for files, which the runner does not have")]
     Path,
     /// A word where a form begins that begins none.
-    #[error("entry 1 of a tuple must be \"id\", \"tag.key\" or \"tag_match\"")]
-    UnknownForm,
+    #[error("entry 1 of a tuple must be {}", words(.0))]
+    UnknownForm(&'static [Form]),
     /// A known form with entries missing, left over, or in another place.
     #[error("this form has exactly {0} entries in a fixed order")]
     Shape(usize),
@@ -84,9 +85,22 @@ pub enum Problem {
         "a tag's key and value have 1 to {MAX_TAG_LENGTH} characters each, no control characters"
     )]
     Tag,
+    /// A pattern of hosts that is none.
+    #[error(transparent)]
+    Host(InvalidPattern),
     /// A form that cannot match anything with this action.
     #[error("the action {0:?} cannot be selected in this form")]
     FormForAction(&'static str),
+}
+
+/// The words that begin `forms`: `"id", "tag.key" or "tag_match"`.
+fn words(forms: &[Form]) -> String {
+    let words = forms.iter().filter_map(|form| form.word());
+    let words: Vec<_> = words.map(|word| format!("{word:?}")).collect();
+    match &words[..] {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 impl InvalidPolicy {

@@ -6,6 +6,7 @@
 //! | one by id | `[type,"id",id]` |
 //! | tag pair | `[type,"tag.key",key,"tag.value",value]` |
 //! | tag match | `[type,"tag_match",key]` |
+//! | hosts | `["network","host",pattern]` |
 //!
 //! TagoIO stores other shapes and never matches them; here each is refused with a message that
 //! shows the right one. What a tuple selects is for [`decide`](super::decide) to say.
@@ -26,9 +27,9 @@ pub(super) fn parse_target(value: &Value, at: &str) -> Result<Target, InvalidPol
     let texts = texts(Some(value), at, word)?;
     if texts[0] != word {
         let problem = if texts[0] == RUN_USER { Problem::RunUser } else { Problem::TargetType };
-        return Err(InvalidPolicy::new(at, problem, Some(value), any_of(Form::ALL, word)));
+        return Err(InvalidPolicy::new(at, problem, Some(value), any_of(Form::STORED, word)));
     }
-    parse_selector(&texts[1..], value, at, word).map(Target)
+    parse_selector(&texts[1..], value, at, ResourceType::Analysis).map(Target)
 }
 
 /// Reads the resource of a permission, which stands at `at`; there may be none.
@@ -45,7 +46,7 @@ pub(super) fn parse_resource(
         return Err(InvalidPolicy::new(at, problem, value, advice));
     };
     let whole = value.unwrap_or(&Value::Null);
-    Ok((resource, parse_selector(&texts[1..], whole, at, resource.word())?))
+    Ok((resource, parse_selector(&texts[1..], whole, at, resource)?))
 }
 
 /// The entries of a tuple: at least one, all of them strings.
@@ -54,7 +55,7 @@ fn texts<'v>(
     at: &str,
     word: &str,
 ) -> Result<Vec<&'v str>, InvalidPolicy> {
-    let refuse = |problem| InvalidPolicy::new(at, problem, value, any_of(Form::ALL, word));
+    let refuse = |problem| InvalidPolicy::new(at, problem, value, any_of(Form::STORED, word));
     let entries = value
         .and_then(Value::as_array)
         .filter(|entries| !entries.is_empty())
@@ -65,14 +66,21 @@ fn texts<'v>(
     entries.iter().enumerate().map(text).collect()
 }
 
-/// Reads what follows the type; `whole`, `at` and `word` are for the message.
+/// Reads what follows the type; `whole` and `at` are for the message.
 fn parse_selector(
     rest: &[&str],
     whole: &Value,
     at: &str,
-    word: &str,
+    resource: ResourceType,
 ) -> Result<Selector, InvalidPolicy> {
+    let (word, forms) = (resource.word(), resource.all_forms());
     let refuse = |problem, forms| InvalidPolicy::new(at, problem, Some(whole), any_of(forms, word));
+    if let [first, ..] = rest
+        && !forms.iter().any(|form| form.word() == Some(first))
+    {
+        let problem = if *first == "path" { Problem::Path } else { Problem::UnknownForm(forms) };
+        return Err(refuse(problem, forms));
+    }
     let fits = |text: &str| is_label(text, MAX_TAG_LENGTH);
     match *rest {
         [] => Ok(Selector::Any),
@@ -86,8 +94,11 @@ fn parse_selector(
         ["id", ..] => Err(refuse(Problem::Shape(3), &[Form::Id])),
         ["tag.key", ..] => Err(refuse(Problem::Shape(5), &[Form::Tag])),
         ["tag_match", ..] => Err(refuse(Problem::Shape(3), &[Form::TagMatch])),
-        ["path", ..] => Err(refuse(Problem::Path, Form::ALL)),
-        _ => Err(refuse(Problem::UnknownForm, Form::ALL)),
+        ["host", pattern] => pattern
+            .parse()
+            .map(Selector::Host)
+            .map_err(|why| refuse(Problem::Host(why), &[Form::Host])),
+        _ => Err(refuse(Problem::Shape(3), &[Form::Host])),
     }
 }
 
@@ -113,6 +124,7 @@ impl Selector {
             Self::Id(_) => Form::Id,
             Self::Tag(_) => Form::Tag,
             Self::TagMatch(_) => Form::TagMatch,
+            Self::Host(_) => Form::Host,
         }
     }
 
@@ -123,6 +135,7 @@ impl Selector {
             Self::Id(id) => json!([word, "id", id]),
             Self::Tag(tag) => json!([word, "tag.key", tag.key, "tag.value", tag.value]),
             Self::TagMatch(key) => json!([word, "tag_match", key]),
+            Self::Host(pattern) => json!([word, "host", pattern.to_string()]),
         }
     }
 }
@@ -192,17 +205,48 @@ mod tests {
 
     #[test]
     fn unknown_forms_are_refused_and_all_forms_shown() {
-        for word in ["", "ID", "tag", "tags", "tag.value", "any", ID] {
+        for word in ["", "ID", "tag", "tags", "tag.value", "any", "host", ID] {
             let (problem, text) = refused(json!(["analysis", word, "x"]));
-            assert_eq!(problem, Problem::UnknownForm, "{text}");
+            assert_eq!(problem, Problem::UnknownForm(Form::STORED), "{text}");
             assert!(
-                Form::ALL.iter().all(|form| text.contains(&form.template("analysis"))),
+                Form::STORED.iter().all(|form| text.contains(&form.template("analysis"))),
                 "{text}"
             );
         }
         let (problem, text) = refused(json!(["analysis", "path", "reports/"]));
         assert_eq!(problem, Problem::Path);
         assert!(text.contains("the path form is for files"), "{text}");
+    }
+
+    #[test]
+    fn hosts_are_read_in_their_normal_form() {
+        let read = |value: Value| parse_resource(Some(&value), "r");
+        let tuple = |text: &str| {
+            let (resource, selector) = read(json!(["network", "host", text]))?;
+            assert_eq!(resource, ResourceType::Network);
+            Ok::<_, InvalidPolicy>(selector.to_tuple(resource.word()))
+        };
+        for (text, written) in [
+            ("API.Example.com.", "api.example.com"),
+            ("*.BÜCHER.example:8443", "*.xn--bcher-kva.example:8443"),
+            ("http://192.0.2.1", "http://192.0.2.1"),
+        ] {
+            assert_eq!(tuple(text), Ok(json!(["network", "host", written])));
+        }
+        assert_eq!(
+            tuple("*.com").unwrap_err().to_string(),
+            "r: a star stands for everything below a name of at least two labels, as in \
+             *.example.com; found [\"network\",\"host\",\"*.com\"]; write \
+             [\"network\",\"host\",\"api.example.com\"]"
+        );
+        for shape in [json!(["network", "host"]), json!(["network", "host", "a", "b"])] {
+            assert_eq!(read(shape).unwrap_err().problem, Problem::Shape(3));
+        }
+        for other in [json!(["network", "id", ID]), json!(["network", "tag_match", "env"])] {
+            let refusal = read(other).unwrap_err();
+            assert_eq!(refusal.problem, Problem::UnknownForm(Form::NETWORK));
+            assert!(refusal.to_string().contains("must be \"host\""), "{refusal}");
+        }
     }
 
     #[test]
@@ -256,7 +300,7 @@ mod tests {
             refusal.to_string(),
             "permissions[0].resource: there is no such resource type; found \
              [\"file\",\"path\",\"reports/\"]; the types are \"secrets\", \"analysis\", \
-             \"action\", \"access_management\" or \"device\""
+             \"action\", \"access_management\", \"device\" or \"network\""
         );
         let absent = parse_resource(None, "permissions[0].resource").unwrap_err();
         assert_eq!((absent.problem, absent.found.as_str()), (Problem::NotATuple, "nothing"));

@@ -1,12 +1,20 @@
 //! `wasi:http` as a guest sees it: outgoing requests, which all go through the run's one closure.
 //!
-//! Owns the passage between wasmtime's types and ours. It decides nothing about destinations and
-//! opens no connection.
+//! Owns the passage between wasmtime's types and ours, and that a refusal stands in the console
+//! too. It decides nothing about destinations and opens no connection.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
 
+use super::console::Console;
 use crate::outbound::{self, Fetch, Timeouts};
+use crate::run::console::Level;
+
+/// How many different refusals of one run are told in its console.
+const TOLD: usize = 32;
 
 /// A task of an answer that goes on beside its body.
 type Io = Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>;
@@ -18,11 +26,19 @@ pub(super) struct Http {
 }
 
 /// Sends a guest's requests.
-pub(super) struct Hooks(Option<Fetch>);
+pub(super) struct Hooks {
+    fetch: Option<Fetch>,
+    console: Console,
+    told: Option<Told>,
+}
+
+/// The refusals that the console has already.
+type Told = Arc<Mutex<HashSet<String>>>;
 
 impl Http {
-    pub(super) fn new(fetch: Option<Fetch>) -> Self {
-        Self { context: WasiHttpCtx::new(), hooks: Hooks(fetch) }
+    pub(super) fn new(fetch: Option<Fetch>, console: Console) -> Self {
+        let hooks = Hooks { fetch, console, told: None };
+        Self { context: WasiHttpCtx::new(), hooks }
     }
 }
 
@@ -41,14 +57,28 @@ impl WasiHttpHooks for Hooks {
             between_bytes: options.between_bytes_timeout,
         };
         let request = request.map(|body| body.map_err(from_guest).boxed_unsync());
-        let exchange = self.0.as_ref().map(|fetch| fetch(request, timeouts));
+        let exchange = self.fetch.as_ref().map(|fetch| fetch(request, timeouts));
+        let (console, told) = (self.console.clone(), Arc::clone(self.told.get_or_insert_default()));
+        let refuse = move |error| {
+            tell(&console, &told, &error);
+            to_guest(error)
+        };
         Box::new(async move {
             let no_network = || outbound::Error::Denied("this run has no network".into());
-            let exchange = exchange.ok_or_else(no_network).map_err(to_guest)?;
-            let response = exchange.await.map_err(to_guest)?;
-            let response = response.map(|body| body.map_err(to_guest).boxed_unsync());
+            let exchange = exchange.ok_or_else(no_network).map_err(&refuse)?;
+            let response = exchange.await.map_err(&refuse)?;
+            let response = response.map(|body| body.map_err(refuse).boxed_unsync());
             Ok((response, Box::new(async { Ok(()) }) as Io))
         })
+    }
+}
+
+/// Warns in the console of what the run may not do, the first time.
+fn tell(console: &Console, told: &Told, error: &outbound::Error) {
+    let outbound::Error::Denied(text) = error else { return };
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() < TOLD && told.insert(text.clone()) {
+        console.log(Level::Warn, text);
     }
 }
 

@@ -36,7 +36,8 @@ impl State {
         input: Option<CommandInput>,
         fetch: Option<Fetch>,
     ) -> Self {
-        Self { limiter, console, deadline, input, http: Http::new(fetch), wasi: None }
+        let http = Http::new(fetch, console.clone());
+        Self { limiter, console, deadline, input, http, wasi: None }
     }
 
     /// A store around this state, with all its limits in force.

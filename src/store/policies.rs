@@ -172,6 +172,8 @@ async fn index(connection: &mut Connection, profile: &str, policy: &Policy) -> R
             Selector::Id(id) => ("id", id.to_string(), ""),
             Selector::Tag(tag) => ("tag", tag.key.clone(), tag.value.as_str()),
             Selector::TagMatch(key) => ("tag_match", key.clone(), ""),
+            // Targets pick analyses, which are no hosts.
+            Selector::Host(_) => continue,
         };
         query(
             "INSERT INTO policy_target (profile_id, policy_id, form, key, value) \

@@ -59,6 +59,8 @@ pub struct Finished {
     pub peak_memory_bytes: u64,
     /// What was masked in what came out, if anything was.
     pub leaked: Option<Leaked>,
+    /// The audit entry about the hosts it asked for, with the profile, if it asked for any.
+    pub network: Option<(Id, Entry)>,
     /// When it ended.
     pub at: Timestamp,
 }
@@ -202,6 +204,7 @@ pub(super) async fn finish(
     outcomes: &[Finished],
 ) -> Result<(), Error> {
     audit_leaks(connection, outcomes).await?;
+    audit_network(connection, outcomes).await?;
     for outcomes in statements(outcomes) {
         let mut update = QueryBuilder::new(
             "UPDATE run SET lease_until = NULL, due_at = COALESCE(v.column5, due_at), \
@@ -272,6 +275,18 @@ async fn audit_leaks(connection: &mut Connection, outcomes: &[Finished]) -> Resu
         .await?;
         if let Some(row) = row {
             entries.push((row.text("profile_id")?, leaked.entry.clone()));
+/// Writes down which hosts the attempts asked for, those once that have no outcome yet.
+async fn audit_network(connection: &mut Connection, outcomes: &[Finished]) -> Result<(), Error> {
+    let mut entries = Vec::new();
+    for outcome in outcomes {
+        let Some((profile, entry)) = &outcome.network else { continue };
+        let open = query(
+            "SELECT 1 AS open FROM attempt WHERE run_id = $1 AND number = $2 \
+             AND finished_at IS NULL",
+        );
+        let open = open.bind(outcome.run.to_string()).bind(i64::from(outcome.attempt));
+        if open.fetch_optional(&mut *connection).await?.is_some() {
+            entries.push((profile.to_string(), entry.clone()));
         }
     }
     audit::append_all(connection, &entries).await

@@ -1,0 +1,80 @@
+//! How one run reaches the network.
+//!
+//! Owns which rules stand before its requests, and the texts that tell an author which permission
+//! is missing. The requests themselves are `outbound`'s.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Job, Runner, Snapshot};
+use crate::audit::{Entry, Event};
+use crate::auth::Principal;
+use crate::host::{Destination, Host, HostPattern};
+use crate::outbound::{Fetch, Session, Tally};
+use crate::sandbox::API_ADDRESS;
+
+impl Runner {
+    /// What the run has of the network: the permissions of its snapshot, and its limits.
+    pub(super) fn session(&self, job: &Job) -> Arc<Session> {
+        let snapshot = Arc::clone(&job.snapshot);
+        let gate = Box::new(move |destination: &Destination| permit(&snapshot, destination));
+        Session::new(self.network.clone(), gate, job.limits)
+    }
+
+    /// The closure that all requests of the run go through.
+    pub(super) fn fetch(session: &Arc<Session>) -> Fetch {
+        Arc::clone(session).fetch()
+    }
+}
+
+/// Decides by the snapshot's rules, or says what is missing.
+fn permit(snapshot: &Snapshot, destination: &Destination) -> Result<(), String> {
+    if is_reserved(&destination.host) {
+        return Err(format!(
+            "{} is the runner itself, which answers no requests",
+            destination.host
+        ));
+    }
+    let decision = snapshot.rules.decide_host(destination);
+    if decision.granted {
+        return Ok(());
+    }
+    let (name, host) = (named(snapshot), HostPattern::of(destination));
+    Err(match decision.rule {
+        None => format!(
+            "no policy allows this analysis network access to {destination}: an administrator can \
+             run: runner policy grant {name} --host {host}"
+        ),
+        Some(_) => format!(
+            "a policy denies this analysis network access to {destination}, and a deny beats every \
+             allow: an administrator sees which with: runner explain {name} --host {host}"
+        ),
+    })
+}
+
+/// Whether the name is one that never leads out.
+fn is_reserved(host: &Host) -> bool {
+    let own = API_ADDRESS.split_once("://").map(|(_, authority)| authority);
+    matches!(host, Host::Name(name) if own == Some(name))
+}
+
+/// How a command line names the analysis: by its name, or by its id where a shell could misread it.
+fn named(snapshot: &Snapshot) -> String {
+    let analysis = &snapshot.analysis;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match analysis.name.chars().all(plain) && !analysis.name.starts_with('-') {
+        true => analysis.name.clone(),
+        false => analysis.id.to_string(),
+    }
+}
+
+/// The audit entry that says which hosts an attempt asked for, if it asked for any.
+pub(super) fn entry(job: &Job, asked: &Tally) -> Option<Entry> {
+    if asked.is_empty() {
+        return None;
+    }
+    let by = Principal::Analysis { id: job.snapshot.analysis.id };
+    let detail = json!({"attempt": job.attempt, "hosts": asked.hosts, "others": asked.others});
+    Some(Entry::new(&by, Event::RunNetwork, job.run, &detail))
+}
