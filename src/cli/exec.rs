@@ -19,17 +19,20 @@ use super::failure::Failure;
 use super::input::{self, Assignment, Json};
 use super::resolve::ANALYSIS;
 use super::{run, variable};
+use crate::host::HostPattern;
 
 /// What to run, and with what.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   runner exec hello.wasm --env NAME=world
+  runner exec fetch.wasm --allow-host api.example.com
   runner exec --analysis invoices --scope @scope.json
   runner exec invoices.wasm --analysis invoices --env-file local.env
 
-Without --analysis no data directory is opened, and only the given variables exist. With it, the
-run gets the secrets granted to that analysis, its variables and its limits; --env beats
+Without --analysis no data directory is opened, only the given variables exist, and only the given
+hosts are reached. With it, the run gets the secrets and hosts granted to that analysis, its
+variables and its limits; --env beats
 --env-file, which beats stored variables, which beat secrets. The console goes to stderr.
 
 An environment file holds KEY=VALUE lines and # comments. Values may stand in '…', where every
@@ -47,6 +50,10 @@ pub struct ExecArgs {
     /// Read environment variables from a file
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
+    /// Let the run send requests to this host, such as api.example.com or *.example.com; may be
+    /// given several times
+    #[arg(long, value_name = "HOST", conflicts_with = "analysis")]
+    pub allow_host: Vec<HostPattern>,
     /// Input for the run: JSON, a file, or - for stdin
     #[arg(long, value_name = "JSON|@FILE|-", allow_negative_numbers = true)]
     pub scope: Option<Json>,

@@ -17,12 +17,28 @@ use crate::analysis::{
 use crate::clock::Timestamp;
 use crate::environment::{Origin, Overlay};
 use crate::fault::{ErrorCode, FaultCode};
+use crate::host::HostPattern;
 use crate::id::Id;
+use crate::outbound::{self, Gate, Session};
 use crate::run::Live;
 use crate::sandbox::{CompileError, Input, Keep, Sandbox};
 
 /// How many console lines are taken at once.
 const LINES: usize = 64;
+
+/// Reaches the hosts that the command line names, and says how to name another.
+fn gate(allowed: &[HostPattern]) -> Gate {
+    let allowed = allowed.to_vec();
+    Box::new(move |destination| {
+        if allowed.iter().any(|pattern| pattern.allows(destination)) {
+            return Ok(());
+        }
+        let host = HostPattern::of(destination);
+        Err(format!(
+            "this run has no network access to {destination}: allow it with --allow-host {host}"
+        ))
+    })
+}
 
 /// Compiles the module in a bounded child process, runs it, and prints what it says.
 pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Failure> {
@@ -35,7 +51,9 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
     check_variables(&variables, MAX_VARIABLES).map_err(Failure::usage)?;
     let scope = args.scope(&mut std::io::stdin())?;
 
-    let settings = local::config(global)?.sandbox()?;
+    let config = local::config(global)?;
+    let network = outbound::Client::new(&config.outbound()?).map_err(Failure::usage)?;
+    let settings = config.sandbox()?;
     let mut limits = Limits::default().within(&settings.caps);
     if let Some(timeout) = args.timeout {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
@@ -69,7 +87,7 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
         environment: Arc::new(environment),
         scope: scope.map_or_else(|| "[]".into(), |scope| scope.get().to_owned()),
         live: Some(live.clone()),
-        fetch: None,
+        fetch: Some(Session::new(network, gate(&args.allow_host), limits).fetch()),
         stop: None,
     };
     let printing = tokio::spawn(async move {

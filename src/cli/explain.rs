@@ -1,4 +1,4 @@
-//! `runner explain`: what an analysis may see, and which rule says so.
+//! `runner explain`: what an analysis may see and reach, and which rule says so.
 
 use serde::Deserialize;
 
@@ -13,6 +13,7 @@ use crate::fault::ErrorCode;
 Examples:
   runner explain invoices
   runner explain invoices --key API_KEY
+  runner explain invoices --host api.example.com
 
 A key is granted, refused, or overridden by a variable of the same key. No value is shown, and no
 secret is opened to answer.")]
@@ -21,13 +22,26 @@ pub struct ExplainArgs {
     #[arg(value_name = "ANALYSIS")]
     analysis: String,
     /// Only this key
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", conflicts_with = "host")]
     key: Option<String>,
+    /// Only requests to this host
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Explanation {
     keys: Vec<Key>,
+    #[serde(default)]
+    network: Vec<Host>,
+}
+
+#[derive(Deserialize)]
+struct Host {
+    host: String,
+    decision: String,
+    #[serde(default)]
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -40,13 +54,14 @@ struct Key {
     reason: String,
 }
 
-/// Asks and prints one line per key.
+/// Asks and prints one line per key, and one per host.
 pub async fn explain(args: ExplainArgs, session: &mut Session) -> Result<(), Failure> {
     let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
     let mut at = format!("{}/explain", ANALYSIS.at(id));
-    if let Some(key) = &args.key {
+    let key = args.key.as_ref().map(|key| ("key", key));
+    if let Some((name, value)) = key.or(args.host.as_ref().map(|host| ("host", host))) {
         let query =
-            form_urlencoded::Serializer::new(String::new()).append_pair("key", key).finish();
+            form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
         at = format!("{at}?{query}");
     }
     let answer = session.client.get(&at).await?;
@@ -56,8 +71,16 @@ pub async fn explain(args: ExplainArgs, session: &mut Session) -> Result<(), Fai
             let hint = format!("runner explain {}", args.analysis);
             return Err(Failure::refused(ErrorCode::NotFound, message).hint(hint));
         }
-        let rows = explanation.keys.into_iter().map(row).collect();
-        output.table(&["KEY", "DECISION", "ORIGIN", "REASON"], rows)
+        let rows: Vec<_> = explanation.keys.into_iter().map(row).collect();
+        let hosts = explanation.network.into_iter().map(|h| vec![h.host, h.decision, h.reason]);
+        let hosts: Vec<_> = hosts.collect();
+        if hosts.is_empty() || !rows.is_empty() {
+            output.table(&["KEY", "DECISION", "ORIGIN", "REASON"], rows)?;
+        }
+        match hosts.is_empty() {
+            true => Ok(()),
+            false => output.table(&["HOST", "DECISION", "REASON"], hosts),
+        }
     })
 }
 
@@ -98,6 +121,33 @@ mod tests {
              C    overridden  variable   a variable\n"
         );
         assert_eq!(fake.requests()[0].query, [("key".into(), "A&B".into())]);
+    }
+
+    #[tokio::test]
+    async fn hosts_are_told_after_the_keys() {
+        let network = json!([
+            {"host": "*.example.com", "decision": "granted", "reason": "allowed"},
+            {"host": "api.test", "decision": "refused", "reason": "denied"},
+        ]);
+        let at = format!("/analysis/{ID}/explain");
+        let key = json!({"key": "A", "decision": "variable", "reason": "a variable"});
+        for (keys, table) in [
+            (json!([key]), "KEY  DECISION  ORIGIN  REASON\nA    variable          a variable\n"),
+            (json!([]), ""),
+        ] {
+            let answer = json!({"keys": keys, "network": network});
+            let fake = Fake::new().answer("GET", &at, answer);
+            let ended = fake.command(&["explain", ID, "--host", "api.test"]).await;
+            assert_eq!(
+                ended.stdout,
+                format!(
+                    "{table}HOST           DECISION  REASON\n\
+                     *.example.com  granted   allowed\n\
+                     api.test       refused   denied\n"
+                )
+            );
+            assert_eq!(fake.requests()[0].query, [("host".into(), "api.test".into())]);
+        }
     }
 
     #[tokio::test]

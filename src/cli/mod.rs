@@ -24,6 +24,7 @@ mod local;
 mod module;
 mod output;
 mod policy;
+mod policy_rules;
 mod resolve;
 mod run;
 mod secret;

@@ -1,4 +1,4 @@
-//! `runner policy`: which analyses may access which secrets.
+//! `runner policy`: which analyses may access which secrets and hosts.
 //!
 //! Owns the short forms for the common cases; everything else a policy can say goes through
 //! `--file`, in the API's own JSON, whose rules are the API's.
@@ -10,11 +10,13 @@ use serde_json::value::RawValue;
 
 use super::Session;
 use super::analysis::yes_no;
-use super::client::{Client, Query};
+use super::client::Query;
 use super::failure::Failure;
 use super::input::{self, TagEdits};
 use super::output::{moment, tags};
-use super::resolve::{ANALYSIS, POLICY, SECRET};
+use super::policy_rules::{Permission, Rules, Selector, Targets, access, by_host, by_id, by_tag};
+use super::resolve::{ANALYSIS, POLICY};
+use crate::host::HostPattern;
 use crate::tag::{Tag, Tags};
 
 /// The longest name the API takes, in characters.
@@ -23,23 +25,31 @@ const MAX_NAME: usize = 100;
 /// What can be done with policies.
 #[derive(Debug, clap::Subcommand)]
 pub enum PolicyCommand {
-    /// Let an analysis access the secrets with a tag
+    /// Let an analysis access the secrets with a tag, or send requests to a host
     #[command(after_help = "\
-Example:
-  runner policy grant invoices --tag team=billing")]
-    Grant(Rule),
-    /// Hide the secrets with a tag from an analysis, whatever other policies allow
-    #[command(after_help = "\
-Example:
-  runner policy deny invoices --tag env=prod
+Examples:
+  runner policy grant invoices --tag team=billing
+  runner policy grant invoices --host api.example.com
+  runner policy grant invoices --host '*.example.com' --host http://meter.internal:8080
 
-A deny beats every allow. It hides secrets, never variables.")]
+A host is reached over HTTPS on port 443 unless http:// or a port is given. *.example.com means
+every name below example.com, and not example.com itself.")]
+    Grant(Rule),
+    /// Hide the secrets with a tag, or a host, from an analysis, whatever other policies allow
+    #[command(after_help = "\
+Examples:
+  runner policy deny invoices --tag env=prod
+  runner policy deny invoices --host '*.example.com'
+
+A deny beats every allow. It hides secrets, never variables. A host is denied over HTTPS and HTTP
+and on every port, unless http://, https:// or a port is given.")]
     Deny(Rule),
     /// Make a policy from flags, or from a JSON file
     #[command(after_help = "\
 Examples:
   runner policy create billing --analysis-tag team=billing --allow-tag team=billing
   runner policy create no-prod --every-analysis --deny-tag env=prod
+  runner policy create mail --analysis-tag mail=yes --allow-host smtp-api.example.com
   runner policy create --file policy.json
 
 A file holds {\"name\", \"targets\", \"permissions\"}, as in
@@ -62,15 +72,19 @@ Examples:
     Delete(Name),
 }
 
-/// One analysis, some tags.
+/// One analysis, some tags or hosts.
 #[derive(Debug, clap::Args)]
 pub struct Rule {
     /// Name or id of the analysis
     #[arg(value_name = "ANALYSIS")]
     analysis: String,
     /// Tag of the secrets; with several, a secret needs only one of them
-    #[arg(long = "tag", value_name = "K=V", required = true, value_parser = input::tag)]
+    #[arg(long = "tag", value_name = "K=V", value_parser = input::tag,
+        required_unless_present = "hosts")]
     tags: Vec<Tag>,
+    /// Host, such as api.example.com or *.example.com; may be given several times
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<HostPattern>,
     /// Name of the policy; made from the rest if left out
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -89,39 +103,6 @@ pub struct Create {
     targets: Targets,
     #[command(flatten)]
     rules: Rules,
-}
-
-/// Which analyses it is about; at least one.
-#[derive(Debug, clap::Args)]
-#[group(id = "targets", multiple = true)]
-struct Targets {
-    /// This analysis; may be given several times
-    #[arg(long = "analysis", value_name = "ANALYSIS")]
-    analyses: Vec<String>,
-    /// Analyses with this tag; may be given several times
-    #[arg(long = "analysis-tag", value_name = "K=V", value_parser = input::tag)]
-    analysis_tags: Vec<Tag>,
-    /// All analyses
-    #[arg(long)]
-    every_analysis: bool,
-}
-
-/// What they may access, and what not; at least one.
-#[derive(Debug, clap::Args)]
-#[group(id = "rules", multiple = true)]
-struct Rules {
-    /// Allow secrets with this tag; may be given several times
-    #[arg(long, value_name = "K=V", value_parser = input::tag)]
-    allow_tag: Vec<Tag>,
-    /// Deny secrets with this tag; may be given several times
-    #[arg(long, value_name = "K=V", value_parser = input::tag)]
-    deny_tag: Vec<Tag>,
-    /// Allow this secret; may be given several times
-    #[arg(long, value_name = "SECRET")]
-    allow_secret: Vec<String>,
-    /// Deny this secret; may be given several times
-    #[arg(long, value_name = "SECRET")]
-    deny_secret: Vec<String>,
 }
 
 /// Which policies to list.
@@ -157,16 +138,6 @@ pub struct Edit {
     /// Take the parts to replace from a JSON file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "active", "set", "unset"])]
     file: Option<PathBuf>,
-}
-
-/// A selector of the API, such as `["secrets", "tag.key", K, "tag.value", V]`.
-type Selector = Vec<String>;
-
-#[derive(Serialize, Deserialize)]
-struct Permission {
-    effect: String,
-    action: Vec<String>,
-    resource: Selector,
 }
 
 #[derive(Serialize, Default)]
@@ -217,28 +188,20 @@ impl PolicyCommand {
     }
 }
 
-fn by_id(kind: &str, id: crate::id::Id) -> Selector {
-    vec![kind.to_owned(), "id".to_owned(), id.to_string()]
-}
-
-fn by_tag(kind: &str, tag: &Tag) -> Selector {
-    [kind, "tag.key", &tag.key, "tag.value", &tag.value].map(str::to_owned).to_vec()
-}
-
-fn access(effect: &str, resource: Selector) -> Permission {
-    Permission { effect: effect.to_owned(), action: vec!["access".to_owned()], resource }
-}
-
 async fn rule(effect: &str, args: Rule, session: &mut Session) -> Result<(), Failure> {
     let analysis = ANALYSIS.resolve(&session.client, &args.analysis).await?;
     let name = args.name.unwrap_or_else(|| {
-        let name = format!("{effect} {} {}", args.analysis, tags(&args.tags));
-        name.chars().take(MAX_NAME).collect()
+        let hosts = args.hosts.iter().map(ToString::to_string);
+        let what = Some(tags(&args.tags)).filter(|tags| !tags.is_empty()).into_iter().chain(hosts);
+        let what = what.collect::<Vec<_>>().join(" ");
+        format!("{effect} {} {what}", args.analysis).chars().take(MAX_NAME).collect()
     });
+    let by_tags = args.tags.iter().map(|tag| access(effect, by_tag("secrets", tag)));
+    let by_hosts = args.hosts.iter().map(|host| access(effect, by_host(host)));
     let body = Sent {
         name: Some(name.clone()),
         targets: vec![by_id("analysis", analysis)],
-        permissions: args.tags.iter().map(|tag| access(effect, by_tag("secrets", tag))).collect(),
+        permissions: by_tags.chain(by_hosts).collect(),
         ..Sent::default()
     };
     post(&name, &body, session).await
@@ -259,8 +222,8 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
         return post(&name, &policy, session).await;
     }
     let name = args.name.unwrap_or_default();
-    let targets = targets(&args.targets, &session.client).await?;
-    let permissions = permissions(&args.rules, &session.client).await?;
+    let targets = args.targets.selectors(&session.client).await?;
+    let permissions = args.rules.permissions(&session.client).await?;
     if targets.is_empty() || permissions.is_empty() {
         return Err(Failure::usage(
             "a policy needs analyses it is about, and what they may access",
@@ -269,33 +232,6 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
     }
     let body = Sent { name: Some(name.clone()), targets, permissions, ..Sent::default() };
     post(&name, &body, session).await
-}
-
-async fn targets(flags: &Targets, client: &Client) -> Result<Vec<Selector>, Failure> {
-    let mut targets = Vec::new();
-    for analysis in &flags.analyses {
-        targets.push(by_id("analysis", ANALYSIS.resolve(client, analysis).await?));
-    }
-    targets.extend(flags.analysis_tags.iter().map(|tag| by_tag("analysis", tag)));
-    if flags.every_analysis {
-        targets.push(vec!["analysis".to_owned()]);
-    }
-    Ok(targets)
-}
-
-async fn permissions(flags: &Rules, client: &Client) -> Result<Vec<Permission>, Failure> {
-    let mut permissions = Vec::new();
-    for (effect, tags, secrets) in [
-        ("allow", &flags.allow_tag, &flags.allow_secret),
-        ("deny", &flags.deny_tag, &flags.deny_secret),
-    ] {
-        permissions.extend(tags.iter().map(|tag| access(effect, by_tag("secrets", tag))));
-        for secret in secrets {
-            let id = SECRET.resolve(client, secret).await?;
-            permissions.push(access(effect, by_id("secrets", id)));
-        }
-    }
-    Ok(permissions)
 }
 
 async fn post(name: &str, body: &impl Serialize, session: &mut Session) -> Result<(), Failure> {
@@ -364,6 +300,7 @@ fn words(selector: &[String]) -> String {
         [kind] => format!("{kind}, all"),
         [kind, "id", id] => format!("{kind} with id {id}"),
         [kind, "tag.key", key, "tag.value", value] => format!("{kind} with tag {key}={value}"),
+        [kind, "host", host] => format!("{kind} to {host}"),
         [kind, "tag_match", key] => format!("{kind} by tag_match {key}"),
         _ => words.join(" "),
     }
