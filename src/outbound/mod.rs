@@ -13,6 +13,8 @@ mod meter;
 mod reached;
 mod resolve;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::future::Future;
