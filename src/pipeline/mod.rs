@@ -42,12 +42,10 @@ use crate::environment::{Environment, Origin, Overlay};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::metrics::Metrics;
-use crate::run::{LeakReport, Live, State, TriggerEntries};
-use crate::outbound;
 use crate::outbound::{self, Tally};
-use crate::run::{Live, State, TriggerEntries};
+use crate::run::{LeakReport, Live, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
-use crate::store::{Finished, Host, Leaked, Store, Tenant};
+use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
 pub use backup::{Backup, BackupError, backup, restore};
@@ -231,8 +229,8 @@ impl Runner {
             console_truncated: outcome.console_truncated,
             duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
             peak_memory_bytes: outcome.peak_memory_bytes,
-            leaked: outcome.leaks.take().map(|report| job.leaked(report)),
-            network: network::entry(&job, &asked).map(|entry| (job.profile, entry)),
+            entries: job.entries(outcome.leaks.as_ref(), &asked),
+            leaks: outcome.leaks.take(),
             at: Timestamp::now(),
         };
         if let Ok(cipher) = cipher
@@ -309,11 +307,16 @@ impl Runner {
 }
 
 impl Job {
-    /// What was masked in this attempt, with its entry for the audit.
-    fn leaked(&self, report: LeakReport) -> Leaked {
+    /// What the audit tells of this attempt: what was masked, and which hosts it asked for.
+    fn entries(&self, leaks: Option<&LeakReport>, asked: &Tally) -> Vec<Entry> {
         let by = Principal::Analysis { id: self.snapshot.analysis.id };
-        let detail = json!({"attempt": self.attempt, "report": report});
-        Leaked { entry: Entry::new(&by, Event::RunLeak, self.run, &detail), report }
+        let entry = |event, detail| Entry::new(&by, event, self.run, &detail);
+        let leaks = leaks.map(|report| json!({"attempt": self.attempt, "report": report}));
+        let hosts = (!asked.is_empty()).then(
+            || json!({"attempt": self.attempt, "hosts": asked.hosts, "others": asked.others}),
+        );
+        let leaks = leaks.map(|detail| entry(Event::RunLeak, detail));
+        leaks.into_iter().chain(hosts.map(|detail| entry(Event::RunNetwork, detail))).collect()
     }
 
     /// Where a failed attempt leaves its run: failed, to be tried again, or dead.

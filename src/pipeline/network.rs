@@ -5,13 +5,9 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::{Job, Runner, Snapshot};
-use crate::audit::{Entry, Event};
-use crate::auth::Principal;
 use crate::host::{Destination, Host, HostPattern};
-use crate::outbound::{Fetch, Session, Tally};
+use crate::outbound::{Fetch, Session};
 use crate::sandbox::API_ADDRESS;
 
 impl Runner {
@@ -67,14 +63,4 @@ fn named(snapshot: &Snapshot) -> String {
         true => analysis.name.clone(),
         false => analysis.id.to_string(),
     }
-}
-
-/// The audit entry that says which hosts an attempt asked for, if it asked for any.
-pub(super) fn entry(job: &Job, asked: &Tally) -> Option<Entry> {
-    if asked.is_empty() {
-        return None;
-    }
-    let by = Principal::Analysis { id: job.snapshot.analysis.id };
-    let detail = json!({"attempt": job.attempt, "hosts": asked.hosts, "others": asked.others});
-    Some(Entry::new(&by, Event::RunNetwork, job.run, &detail))
 }

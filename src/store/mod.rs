@@ -68,7 +68,7 @@ pub use idempotency::Once;
 pub use leases::Cancelled;
 pub use listing::{Filter, Page};
 pub use notices::Notices;
-pub use queue::{Acknowledged, Finished, Leaked, NewRun};
+pub use queue::{Acknowledged, Finished, NewRun};
 pub use records::SealedRecord;
 pub use retention::Past;
 pub use runs::{ConsoleChunk, RunRecord};

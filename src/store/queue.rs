@@ -58,20 +58,11 @@ pub struct Finished {
     /// The most linear memory it held, in bytes.
     pub peak_memory_bytes: u64,
     /// What was masked in what came out, if anything was.
-    pub leaked: Option<Leaked>,
-    /// The audit entry about the hosts it asked for, with the profile, if it asked for any.
-    pub network: Option<(Id, Entry)>,
+    pub leaks: Option<LeakReport>,
+    /// What the audit tells of the attempt. Written once, with the outcome.
+    pub entries: Vec<Entry>,
     /// When it ended.
     pub at: Timestamp,
-}
-
-/// What was masked in one attempt.
-#[derive(Clone)]
-pub struct Leaked {
-    /// Kept with the attempt.
-    pub report: LeakReport,
-    /// Written once, with the outcome.
-    pub entry: Entry,
 }
 
 impl Host {
@@ -203,8 +194,7 @@ pub(super) async fn finish(
     connection: &mut Connection,
     outcomes: &[Finished],
 ) -> Result<(), Error> {
-    audit_leaks(connection, outcomes).await?;
-    audit_network(connection, outcomes).await?;
+    audit_attempts(connection, outcomes).await?;
     for outcomes in statements(outcomes) {
         let mut update = QueryBuilder::new(
             "UPDATE run SET lease_until = NULL, due_at = COALESCE(v.column5, due_at), \
@@ -233,7 +223,7 @@ pub(super) async fn finish(
             row.push_bind(outcome.at.as_millis()).push_bind(signed(outcome.duration_us));
             row.push_bind(signed(outcome.peak_memory_bytes)).push_bind(outcome.console_truncated);
             row.push_bind(outcome.fault.map(FaultCode::as_str)).push_bind(&outcome.outcome);
-            row.push_bind(outcome.leaked.as_ref().map(|leaked| report(&leaked.report)));
+            row.push_bind(outcome.leaks.as_ref().map(report));
         });
         update.push(
             ") AS v WHERE attempt.run_id = v.column1 AND attempt.number = v.column2 \
@@ -261,32 +251,17 @@ pub(super) async fn finish(
 
 /// Appends the entries of outcomes that are not written yet: one that comes again, because its
 /// answer got lost, is not told twice.
-async fn audit_leaks(connection: &mut Connection, outcomes: &[Finished]) -> Result<(), Error> {
+async fn audit_attempts(connection: &mut Connection, outcomes: &[Finished]) -> Result<(), Error> {
     let mut entries = Vec::new();
-    for outcome in outcomes {
-        let Some(leaked) = &outcome.leaked else { continue };
+    for outcome in outcomes.iter().filter(|outcome| !outcome.entries.is_empty()) {
         let row = query(
             "SELECT profile_id FROM run JOIN attempt ON attempt.run_id = run.id \
              WHERE run.id = $1 AND attempt.number = $2 AND attempt.finished_at IS NULL",
-        )
-        .bind(outcome.run.to_string())
-        .bind(i64::from(outcome.attempt))
-        .fetch_optional(&mut *connection)
-        .await?;
-        if let Some(row) = row {
-            entries.push((row.text("profile_id")?, leaked.entry.clone()));
-/// Writes down which hosts the attempts asked for, those once that have no outcome yet.
-async fn audit_network(connection: &mut Connection, outcomes: &[Finished]) -> Result<(), Error> {
-    let mut entries = Vec::new();
-    for outcome in outcomes {
-        let Some((profile, entry)) = &outcome.network else { continue };
-        let open = query(
-            "SELECT 1 AS open FROM attempt WHERE run_id = $1 AND number = $2 \
-             AND finished_at IS NULL",
         );
-        let open = open.bind(outcome.run.to_string()).bind(i64::from(outcome.attempt));
-        if open.fetch_optional(&mut *connection).await?.is_some() {
-            entries.push((profile.to_string(), entry.clone()));
+        let row = row.bind(outcome.run.to_string()).bind(i64::from(outcome.attempt));
+        if let Some(row) = row.fetch_optional(&mut *connection).await? {
+            let profile = row.text("profile_id")?;
+            entries.extend(outcome.entries.iter().map(|entry| (profile.clone(), entry.clone())));
         }
     }
     audit::append_all(connection, &entries).await
