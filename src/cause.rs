@@ -28,6 +28,7 @@ macro_rules! kinds {
 kinds! {
     Api "api" => "A request to the HTTP API, or a command that makes one.";
     Exec "exec" => "`runner exec`.";
+    Upload "upload" => "The upload of a script that did not build.";
     Schedule "schedule" => "An instant of a cron.";
     Interval "interval" => "The end of an interval.";
     Condition "condition" => "Records of a device that meet a condition.";

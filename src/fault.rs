@@ -77,6 +77,7 @@ codes! {
     Exit "exit" => "The command ended with an exit code other than 0.";
     Error "error" => "The analysis returned an error.";
     InvalidResult "invalid_result" => "The result is not JSON.";
+    BuildFailed "build_failed" => "The script that was uploaded does not build; the run never began.";
     Inactive "inactive" => "The analysis was switched off before the run started.";
     SecretUnreadable "secret_unreadable" => "A granted secret, or stored input, does not open.";
     ModuleUnreadable "module_unreadable" => "The module's bytes are missing or differ from their digest.";
@@ -97,7 +98,8 @@ impl FaultCode {
             | Self::Trap
             | Self::Exit
             | Self::Error
-            | Self::InvalidResult => Blame::Analysis,
+            | Self::InvalidResult
+            | Self::BuildFailed => Blame::Analysis,
             Self::Inactive | Self::Cancelled => Blame::Policy,
             Self::SecretUnreadable | Self::ModuleUnreadable => Blame::Store,
             Self::Stopped | Self::Lost | Self::Internal => Blame::Host,

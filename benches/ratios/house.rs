@@ -148,8 +148,14 @@ impl House {
         let made = self.tenant.create_analysis(new, token, entry(Event::AnalysisCreate, id));
         made.await.expect("an analysis is stored");
         let by = local().to_string();
-        let uploaded =
-            Uploaded { analysis: id, bytes: module, file_name: "analysis.wasm".into(), by };
+        let uploaded = Uploaded {
+            analysis: id,
+            bytes: module,
+            file_name: "analysis.wasm".into(),
+            language: None,
+            limit: u64::MAX,
+            by,
+        };
         let upload =
             self.runner.upload(&self.tenant, uploaded, |_| entry(Event::AnalysisUpload, id));
         Analysis { id, module: upload.await.expect("a module is taken in").digest }

@@ -4,6 +4,7 @@
 //! gives to a guest: imports are checked when the sandbox links the module.
 
 mod digest;
+mod source;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use wasmparser::types::EntityType;
 use wasmparser::{ComponentExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 pub use digest::{Digest, InvalidDigest};
+pub use source::{source, with_source};
 
 /// What a component of the runner's own form exports.
 pub const ENTRY: &str = "runner:analysis/entry@1.0.0";
@@ -239,7 +241,10 @@ fn guess(bytes: &[u8]) -> (&'static str, &'static str) {
     } else if text.starts_with('<') {
         ("an HTML or XML page", "upload the .wasm file itself; the download may have failed")
     } else if contains(&["=>", "require(", "module.exports", "function ", "const ", "let "]) {
-        ("JavaScript or TypeScript source", COMPILE)
+        (
+            "JavaScript or TypeScript source",
+            "give it a file name that ends in .js or .ts, and it is built here",
+        )
     } else if contains(&["import ", "def ", "print("]) {
         ("source text, Python by its look", COMPILE)
     } else {

@@ -23,12 +23,14 @@ use super::query::Query;
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::{State, identifier, upload};
 use crate::analysis::ModuleVersion;
+use crate::analysis::module::source;
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::pipeline::Uploaded;
 use crate::policy::Action;
+use crate::script::Language;
 use crate::tag::is_label;
 
 /// How long a download link works.
@@ -48,7 +50,7 @@ pub struct Activation {
 /// A link to a module's bytes.
 #[derive(Serialize, ToSchema)]
 pub struct DownloadLink {
-    /// Where the module can be had, gzipped, without a token.
+    /// Where the file can be had, gzipped, without a token.
     url: String,
     /// The module's size.
     size: f64,
@@ -59,8 +61,9 @@ pub struct DownloadLink {
     expire_at: Timestamp,
 }
 
-/// Takes in a new version and makes it active. With the content type `application/wasm` the body
-/// is the module; otherwise it is `{file: base64, file_name, language}`.
+/// Takes in a new version and makes it active: a module, or a script of JavaScript or TypeScript,
+/// which is built first. With the content type `application/wasm` or `text/javascript` (for both
+/// languages) the body is the file; otherwise it is `{file: base64, file_name, language}`.
 #[utoipa::path(post, path = "/analysis/{id}/upload", tag = "analysis",
     params(("id" = String, Path), ("file_name" = Option<String>, Query)),
     request_body(content = String, content_type = "application/wasm"),
@@ -83,7 +86,14 @@ pub async fn upload(
         )));
     }
     let (analysis, by) = (stored.analysis.id, caller.principal.to_string());
-    let uploaded = Uploaded { analysis, bytes: sent.bytes, file_name: file_name.clone(), by };
+    let uploaded = Uploaded {
+        analysis,
+        bytes: sent.bytes,
+        file_name: file_name.clone(),
+        language: sent.language,
+        limit,
+        by,
+    };
     let entry = |digest: &_| {
         let detail = json!({"digest": digest, "file_name": file_name});
         Entry::new(&caller.principal, Event::AnalysisUpload, analysis, &detail)
@@ -113,7 +123,8 @@ pub async fn activate(
     Ok(Success::ok(summary(&found)))
 }
 
-/// Answers a link to the active version's bytes, or to another version's.
+/// Answers a link to the active version's file, or to another version's: the script where one was
+/// uploaded, else the module.
 #[utoipa::path(get, path = "/analysis/{id}/download", tag = "analysis",
     params(("id" = String, Path), ("version" = Option<u32>, Query)),
     responses((status = 200, body = Success<DownloadLink>), (status = "4XX", body = Failure)))]
@@ -148,11 +159,11 @@ pub async fn download(
     Ok(Success::ok(DownloadLink { url, size, size_unit: "KB", expire_at }))
 }
 
-/// A module's bytes, gzipped, for who holds a link.
+/// An uploaded file, gzipped, for who holds a link.
 #[utoipa::path(get, path = "/analysis/{id}/module", tag = "analysis",
     params(("id" = String, Path), ("version" = u32, Query), ("expires" = i64, Query),
         ("signature" = String, Query)),
-    responses((status = 200, description = "gzip of the module"),
+    responses((status = 200, description = "gzip of the file"),
         (status = "4XX", body = Failure)))]
 pub async fn module(
     axum::extract::State(State { runner }): axum::extract::State<State>,
@@ -176,9 +187,14 @@ pub async fn module(
     }
     let profile = runner.host().analysis_profile(id).await.map_err(not_found)?;
     let versions = runner.tenant(profile).module_versions(id).await?;
-    let digest = versions.get(&version).ok_or_else(refused)?.digest;
-    let bytes = runner.module(digest).await?;
-    let zipped = tokio::task::spawn_blocking(move || gzip(&bytes)).await;
+    let version = versions.get(&version).ok_or_else(refused)?;
+    let is_script = Language::of_file(&version.file_name).is_some();
+    let bytes = runner.module(version.digest).await?;
+    let zipped = tokio::task::spawn_blocking(move || {
+        let script = if is_script { source(&bytes) } else { None };
+        gzip(script.unwrap_or(&bytes))
+    });
+    let zipped = zipped.await;
     let zipped = zipped.map_err(|error| Refusal::internal(&error))?;
     let zipped = zipped.map_err(|error| Refusal::internal(&error))?;
     Ok(([(CONTENT_TYPE, "application/gzip")], zipped).into_response())

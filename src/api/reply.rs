@@ -12,6 +12,7 @@ use crate::device::{InvalidDevice, InvalidRecord};
 use crate::fault::ErrorCode;
 use crate::pipeline::{DataError, RequestError, UploadError};
 use crate::policy::InvalidPolicy;
+use crate::script::{BuildError, InvalidSource};
 use crate::store;
 use crate::tag::InvalidTags;
 use crate::vault::{self, InvalidSecret};
@@ -245,6 +246,16 @@ impl From<UploadError> for Refusal {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::Invalid(error) => Self::new(ErrorCode::InvalidModule, error.to_string()),
+            UploadError::Source(error @ InvalidSource::TooLarge { .. }) => {
+                Self::new(ErrorCode::TooLarge, error.to_string())
+            }
+            UploadError::Source(error) => Self::new(ErrorCode::InvalidScript, error.to_string()),
+            UploadError::TooLarge(_) => Self::new(ErrorCode::TooLarge, error.to_string()),
+            UploadError::Build(error) => match &error {
+                BuildError::NoEngine => Self::new(ErrorCode::NotSupported, error.to_string()),
+                BuildError::Host(error) => Self::internal(&chain(error)),
+                error => Self::new(ErrorCode::InvalidScript, error.to_string()),
+            },
             UploadError::Compile(error) => error.into(),
             UploadError::Modules(error) if error.is_disk_full() => Self::disk_full(),
             UploadError::Modules(error) => Self::internal(&chain(&error)),

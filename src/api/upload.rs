@@ -1,4 +1,4 @@
-//! Reading an uploaded module from a request, bounded while it streams.
+//! Reading an uploaded module or script from a request, bounded while it streams.
 //!
 //! TagoIO's clients send the file as base64 inside JSON. The file's string is decoded as it
 //! arrives, so neither the body nor its base64 text is ever held as a whole.
@@ -27,12 +27,14 @@ const MAX_REST: usize = 64 << 10;
 /// How much base64 text is decoded at a time; a multiple of 4.
 const CHUNK: usize = 4 << 10;
 
-/// A module as it was uploaded.
+/// A file as it was uploaded.
 pub struct Upload {
-    /// The module's bytes.
+    /// The file's bytes.
     pub bytes: Vec<u8>,
     /// The file's name, if the client gave one.
     pub file_name: Option<String>,
+    /// What the client says that it is written in.
+    pub language: Option<String>,
     /// Whether it came in the original's JSON form.
     pub original_form: bool,
 }
@@ -44,11 +46,14 @@ struct Rest {
     /// Empty: the file was taken out.
     file: String,
     file_name: Option<String>,
-    #[serde(rename = "language")]
-    _language: Option<String>,
+    language: Option<String>,
 }
 
-/// Reads a module of at most `limit` bytes.
+/// The content types of a body that is the file itself; any other is the original's JSON form.
+/// TypeScript, which has no type of its own, comes by that of JavaScript.
+const FILES: [&str; 2] = ["application/wasm", "text/javascript"];
+
+/// Reads a file of at most `limit` bytes.
 pub async fn read(request: Request, limit: usize) -> Result<Upload, Refusal> {
     let longest = body::LONGEST_WITH_MODULE;
     let reading = tokio::time::timeout(longest, receive(request, limit)).await;
@@ -57,7 +62,8 @@ pub async fn read(request: Request, limit: usize) -> Result<Upload, Refusal> {
 
 async fn receive(request: Request, limit: usize) -> Result<Upload, Refusal> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let original_form = kind.is_none_or(|kind| !kind.starts_with("application/wasm"));
+    let is_file = |kind: &str| FILES.iter().any(|file| kind.starts_with(file));
+    let original_form = !kind.is_some_and(is_file);
     let mut body = request.into_body();
     let mut json = JsonFile::new(limit);
     let mut bytes = Vec::new();
@@ -73,18 +79,19 @@ async fn receive(request: Request, limit: usize) -> Result<Upload, Refusal> {
         }
     }
     if !original_form {
-        return Ok(Upload { bytes, file_name: None, original_form });
+        return Ok(Upload { bytes, file_name: None, language: None, original_form });
     }
     let (bytes, rest) = json.finish()?;
     let rest: Rest = body::parse(&rest)?;
     if !rest.file.is_empty() {
         return Err(Refusal::invalid("the field `file` must stand at the top of the body, once"));
     }
-    Ok(Upload { bytes, file_name: rest.file_name, original_form })
+    let Rest { file_name, language, .. } = rest;
+    Ok(Upload { bytes, file_name, language, original_form })
 }
 
 fn too_large(limit: usize) -> Refusal {
-    let message = format!("the module is larger than this analysis's limit of {limit} bytes");
+    let message = format!("the file is larger than this analysis's limit of {limit} bytes");
     Refusal::new(ErrorCode::TooLarge, message)
 }
 
@@ -211,7 +218,7 @@ impl JsonFile {
         if let At::File { .. } = self.at {
             return Err(Refusal::invalid("the upload was cut short inside the field `file`"));
         }
-        let missing = || Refusal::invalid("the body needs the field `file`: the module as base64");
+        let missing = || Refusal::invalid("the body needs the field `file`: the file as base64");
         match self.file {
             Some(file) => Ok((file, self.rest)),
             // Whatever else is wrong with the body is said first.

@@ -38,9 +38,9 @@ Examples:
     Edit(Edit),
     /// Delete an analysis, with its modules and variables
     Delete(Name),
-    /// Upload a module; it is compiled, and is what runs from then on
+    /// Upload a module or a script; it is compiled, and is what runs from then on
     Upload(module::Upload),
-    /// Write an uploaded module to a file or to stdout
+    /// Write an uploaded module or script to a file or to stdout
     Download(module::Download),
     /// List the uploaded modules
     Versions(Name),
@@ -69,7 +69,7 @@ pub struct Create {
     /// concurrency or queued_runs
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = input::limit)]
     limits: Vec<(String, u64)>,
-    /// Module to upload at once
+    /// Module or script to upload at once
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
 }
@@ -186,7 +186,7 @@ struct Created {
 
 async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
     let module = match &args.module {
-        Some(path) => Some((path, input::read_module(path)?)),
+        Some(path) => Some((path, module::File::read(path).await?)),
         None => None,
     };
     let body = Sent {
@@ -198,8 +198,8 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
     };
     let mut created: Created = session.client.post(ANALYSIS.path(), &body).await?.parse()?;
     let mut failed = None;
-    if let Some((path, bytes)) = module {
-        match module::send(&session.client, created.id, path, bytes).await {
+    if let Some((path, file)) = module {
+        match file.send(&session.client, created.id).await {
             Ok(answer) => created.module = Some(answer.parse()?),
             // The analysis stands, and its token is shown only now.
             Err(failure) => {

@@ -9,11 +9,10 @@ use serde::Serialize;
 
 use super::Global;
 use super::failure::Failure;
-use super::local;
+use super::input;
 use super::output::{Output, duration, size};
 use crate::fault::ErrorCode;
-use crate::sandbox::Settings;
-use crate::script::{self, BuildError, Built, InvalidSource, Language, Script};
+use crate::script::{self, BuildError, Built, Language, ReadError};
 
 /// What to build, and where to.
 #[derive(Debug, clap::Args)]
@@ -51,11 +50,8 @@ struct Written<'a> {
 /// Builds a script and writes the module.
 pub async fn build(args: &BuildArgs, global: &Global) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let path = &args.script;
-    let language = language(path)?;
-    let to = args.output.clone().unwrap_or_else(|| path.with_extension("wasm"));
-    let settings = local::config(global)?.sandbox()?;
-    let Built { module, touched } = build_file(path, language, &settings).await?;
+    let to = args.output.clone().unwrap_or_else(|| args.script.with_extension("wasm"));
+    let Built { module, touched } = build_file(&args.script).await?;
     std::fs::write(&to, &module).map_err(|error| Failure::file("write", &to, &error))?;
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let mut output = Output::standard(global.json);
@@ -80,29 +76,26 @@ pub async fn build(args: &BuildArgs, global: &Global) -> Result<ExitCode, Failur
 }
 
 /// The module of the script at `path`.
-pub async fn build_file(
-    path: &Path,
-    language: Language,
-    settings: &Settings,
-) -> Result<Built, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
-    let script = Script::new(&path.to_string_lossy(), language, bytes)?;
-    Ok(script::build(&settings.compiler, &settings.compile, &script).await?)
+pub async fn build_file(path: &Path) -> Result<Built, Failure> {
+    let script = script::read(path).await?;
+    Ok(script::Builder::default().build(&script).await?)
 }
 
-/// The language of the script at `path`.
-fn language(path: &Path) -> Result<Language, Failure> {
-    Language::of_file(&path.to_string_lossy()).ok_or_else(|| {
-        Failure::usage(format_args!(
-            "{} is no script: its name ends in none of .js, .mjs, .cjs, .ts, .mts and .cts",
-            path.display()
-        ))
-    })
+/// The module at `path`; that of the script, where it is one.
+pub async fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
+    match Language::of_file(&path.to_string_lossy()) {
+        Some(_) => Ok(build_file(path).await?.module),
+        None => input::read_module(path),
+    }
 }
 
-impl From<InvalidSource> for Failure {
-    fn from(error: InvalidSource) -> Self {
-        Self::refused(ErrorCode::InvalidScript, error)
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        let code = match error {
+            ReadError::NotScript(_) | ReadError::Io { .. } => return Self::usage(error),
+            _ => ErrorCode::InvalidScript,
+        };
+        Self::refused(code, error)
     }
 }
 

@@ -50,6 +50,8 @@ pub enum Body {
     Json(Zeroizing<Vec<u8>>),
     /// A WebAssembly module.
     Module(Vec<u8>),
+    /// A script of JavaScript or TypeScript.
+    Script(Vec<u8>),
 }
 
 impl Body {
@@ -73,6 +75,7 @@ impl Body {
             Self::Empty => (None, Bytes::new()),
             Self::Json(text) => (header("application/json"), Bytes::from_owner(text)),
             Self::Module(bytes) => (header("application/wasm"), bytes.into()),
+            Self::Script(bytes) => (header("text/javascript"), bytes.into()),
         }
     }
 }

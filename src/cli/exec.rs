@@ -20,6 +20,7 @@ use super::input::{self, Assignment, Json};
 use super::resolve::ANALYSIS;
 use super::{run, variable};
 use crate::host::HostPattern;
+use super::{build, run, variable};
 
 /// What to run, and with what.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,7 @@ use crate::host::HostPattern;
 Examples:
   runner exec hello.wasm --env NAME=world
   runner exec fetch.wasm --allow-host api.example.com
+  runner exec hello.ts --scope '{\"day\": 1}'
   runner exec --analysis invoices --scope @scope.json
   runner exec invoices.wasm --analysis invoices --env-file local.env
 
@@ -38,7 +40,8 @@ variables and its limits; --env beats
 An environment file holds KEY=VALUE lines and # comments. Values may stand in '…', where every
 character is itself, or in \"…\", which knows \\n \\r \\t \\\\ \\\". Nothing is expanded.")]
 pub struct ExecArgs {
-    /// WebAssembly file; with --analysis, the active version of the analysis if left out
+    /// WebAssembly, JavaScript or TypeScript file; with --analysis, the active version of the
+    /// analysis if left out
     #[arg(value_name = "MODULE", required_unless_present = "analysis")]
     pub module: Option<PathBuf>,
     /// Run as this analysis: its granted secrets, variables and limits
@@ -73,9 +76,12 @@ impl ExecArgs {
         self.scope.as_ref().map(|scope| scope.read(stdin)).transpose()
     }
 
-    /// The module's bytes, if a file was named.
-    pub fn module(&self) -> Result<Option<Vec<u8>>, Failure> {
-        self.module.as_deref().map(input::read_module).transpose()
+    /// The module's bytes, if a file was named; a script is built first.
+    pub async fn module(&self) -> Result<Option<Vec<u8>>, Failure> {
+        match &self.module {
+            Some(path) => Ok(Some(build::read_module(path).await?)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -98,7 +104,7 @@ pub async fn exec_in_analysis(args: ExecArgs, session: &mut Session) -> Result<(
     })?;
     let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let body = Body::json(&Sent {
-        module: args.module()?.map(|bytes| STANDARD.encode(bytes)),
+        module: args.module().await?.map(|bytes| STANDARD.encode(bytes)),
         scope: args.scope(&mut session.stdin)?,
         environment: args.environment()?,
         wall_time_ms: args.timeout.map(millis),

@@ -41,8 +41,10 @@ fn gate(allowed: &[HostPattern]) -> Gate {
 }
 
 /// Compiles the module in a bounded child process, runs it, and prints what it says.
+/// Compiles the module in a bounded child process, runs it, and prints what it says. A script is
+/// built to a module first.
 pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Failure> {
-    let bytes = args.module()?.ok_or_else(|| Failure::usage("no module was named"))?;
+    let bytes = args.module().await?.ok_or_else(|| Failure::usage("no module was named"))?;
     let given = args.environment()?;
     let variables: Vec<_> = given
         .into_iter()

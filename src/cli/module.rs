@@ -17,20 +17,23 @@ use super::output::{moment, size};
 use super::resolve::ANALYSIS;
 use crate::fault::ErrorCode;
 use crate::id::Id;
+use crate::script::{self, Language, Script};
 
-/// A module to upload.
+/// A module or a script to upload.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A module is a component of package runner:analysis@1.0.0, or a WASI command. What is neither is
-refused, and the version before stays the one that runs.
+A module is a component of package runner:analysis@1.0.0, or a WASI command. A script is JavaScript
+or TypeScript, with its packages where it belongs to an npm project; the server builds it to a
+module. What is none of these is refused, and the version before stays the one that runs.
 
-Example:
-  runner analysis upload invoices target/wasm32-wasip2/release/invoices.wasm")]
+Examples:
+  runner analysis upload invoices target/wasm32-wasip2/release/invoices.wasm
+  runner analysis upload invoices analysis.ts")]
 pub struct Upload {
     /// Name or id of the analysis
     #[arg(value_name = "ANALYSIS")]
     analysis: String,
-    /// WebAssembly file
+    /// WebAssembly, JavaScript or TypeScript file
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -80,25 +83,37 @@ impl fmt::Display for Uploaded {
     }
 }
 
-/// Uploads the bytes of the file at `path`.
-pub async fn send(
-    client: &Client,
-    analysis: Id,
-    path: &Path,
-    bytes: Vec<u8>,
-) -> Result<Answer, Failure> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let query =
-        form_urlencoded::Serializer::new(String::new()).append_pair("file_name", &name).finish();
-    let at = format!("{}/upload?{query}", ANALYSIS.at(analysis));
-    client.request(Method::POST, &at, Body::Module(bytes)).await
+/// A file that was read to be uploaded.
+pub struct File {
+    name: String,
+    body: Body,
 }
 
-/// Uploads a module.
+impl File {
+    /// Reads the module or the script at `path`.
+    pub async fn read(path: &Path) -> Result<Self, Failure> {
+        if Language::of_file(&path.to_string_lossy()).is_some() {
+            let Script { name, text, .. } = script::read(path).await?;
+            return Ok(Self { name, body: Body::Script(text.into_bytes()) });
+        }
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { name, body: Body::Module(input::read_module(path)?) })
+    }
+
+    /// Uploads it.
+    pub async fn send(self, client: &Client, analysis: Id) -> Result<Answer, Failure> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let query = query.append_pair("file_name", &self.name).finish();
+        let at = format!("{}/upload?{query}", ANALYSIS.at(analysis));
+        client.request(Method::POST, &at, self.body).await
+    }
+}
+
+/// Uploads a module or a script.
 pub async fn upload(args: Upload, session: &mut Session) -> Result<(), Failure> {
-    let bytes = input::read_module(&args.file)?;
+    let file = File::read(&args.file).await?;
     let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
-    let answer = send(&session.client, id, &args.file, bytes).await?;
+    let answer = file.send(&session.client, id).await?;
     session.output.answer(&answer, |output, uploaded: Uploaded| {
         output.line(format_args!("analysis {} runs {uploaded}", args.analysis))
     })
@@ -157,7 +172,7 @@ pub async fn versions(args: Name, session: &mut Session) -> Result<(), Failure> 
     session.output.table(&["VERSION", "FORM", "SIZE", "FILE", "UPLOADED", "BY", "DIGEST"], rows)
 }
 
-/// Writes a module to a file or to stdout.
+/// Writes a module, or the script it was built of, to a file or to stdout.
 pub async fn download(args: Download, session: &mut Session) -> Result<(), Failure> {
     #[derive(Deserialize)]
     struct Link {

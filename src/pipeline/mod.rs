@@ -24,6 +24,7 @@ mod scheduler;
 mod session;
 mod snapshot;
 mod transfer;
+mod unbuilt;
 mod upload;
 mod watch;
 mod worker;
@@ -45,6 +46,7 @@ use crate::metrics::Metrics;
 use crate::outbound::{self, Tally};
 use crate::run::{LeakReport, Live, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
+use crate::script;
 use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
@@ -76,6 +78,7 @@ pub struct Runner {
     vault: Vault,
     sandbox: Arc<Sandbox>,
     network: outbound::Client,
+    scripts: script::Builder,
     modules: Modules,
     snapshots: Arc<Snapshots>,
     watch: Watch,
@@ -240,6 +243,7 @@ impl Runner {
             tracing::error!(%run, %error, "what came out of a run could not be sealed");
         }
         Some(finished)
+        Some(finished(&outcome, (job.run, job.attempt, fence), cipher, (state, retry_at)))
     }
 
     /// The program of an uploaded module: from memory, from the artefact cache, or compiled again.
@@ -344,6 +348,37 @@ fn open_scope(cipher: &PartCipher, run: Id, sealed: Option<Vec<u8>>) -> Result<S
         Ok(text) => Ok(text.into()),
         Err(error) => Err(unreadable(&error)),
     }
+}
+
+/// The outcome of an attempt (run, number, fence), sealed and ready for the store, and where it
+/// leaves the run.
+fn finished(
+    outcome: &Outcome,
+    (run, attempt, fence): (Id, u32, i64),
+    cipher: Result<PartCipher, crate::vault::Error>,
+    (state, retry_at): (State, Option<Timestamp>),
+) -> Finished {
+    let mut finished = Finished {
+        run,
+        fence,
+        attempt,
+        state,
+        retry_at,
+        fault: outcome.ending.as_ref().err().map(|fault| fault.code),
+        outcome: None,
+        console: Vec::new(),
+        console_truncated: outcome.console_truncated,
+        duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
+        peak_memory_bytes: outcome.peak_memory_bytes,
+        at: Timestamp::now(),
+    };
+    if let Ok(cipher) = cipher
+        && let Err(error) = seal(&cipher, outcome, &mut finished)
+    {
+        // The fault's code still says what happened; only its text is lost.
+        tracing::error!(%run, %error, "what came out of a run could not be sealed");
+    }
+    finished
 }
 
 fn seal(

@@ -21,6 +21,7 @@ use crate::id::Id;
 use crate::metrics::Metrics;
 use crate::outbound;
 use crate::sandbox::{self, Sandbox};
+use crate::script;
 use crate::store::{self, DataDirectory, Host, Store};
 use crate::vault::{self, Keyring, RootKey, RootKeyError, Vault};
 
@@ -156,6 +157,7 @@ impl Runner {
         };
         let mut sandbox = settings.sandbox.clone();
         let slots = sandbox.guests;
+        let scripts = script::Builder::new(&sandbox);
         sandbox.artefacts = Some(directory.artefacts()?);
         let sandbox = Sandbox::new(sandbox, Some(vault.artefact_key()))?;
         let (shared, changes) = (store.is_shared(), Changes::of(&store));
@@ -171,6 +173,7 @@ impl Runner {
             vault,
             sandbox: Arc::new(sandbox),
             network,
+            scripts,
             modules,
             snapshots: Arc::new(Snapshots::new()),
             watch: Watch::new(shared),

@@ -9,6 +9,7 @@ use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::sandbox::{self, CompileError, Keep, Program};
+use crate::script::{BuildError, InvalidSource, Language, Script};
 use crate::store::{self, Tenant};
 
 /// Why an upload was refused. The version that ran before stays active.
@@ -17,6 +18,15 @@ pub enum UploadError {
     /// The bytes are not a module that the runner can run.
     #[error(transparent)]
     Invalid(#[from] InvalidModule),
+    /// The bytes are not the text of a script.
+    #[error(transparent)]
+    Source(#[from] InvalidSource),
+    /// The script does not build. Its author finds the reason in the analysis's console, too.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The module of the script is larger than the analysis may have; its limit, in bytes.
+    #[error("the module of this script is larger than this analysis's limit of {0} bytes")]
+    TooLarge(u64),
     /// It does not compile or link.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -28,14 +38,18 @@ pub enum UploadError {
     Store(#[from] store::Error),
 }
 
-/// A module to become a version of an analysis.
+/// A module or a script to become a version of an analysis.
 pub struct Uploaded {
     /// The analysis.
     pub analysis: Id,
-    /// The module's bytes.
+    /// The file's bytes.
     pub bytes: Vec<u8>,
-    /// The name of the file it came from.
+    /// The name of the file.
     pub file_name: String,
+    /// What a client says that it is written in.
+    pub language: Option<String>,
+    /// The most bytes of the module.
+    pub limit: u64,
     /// Who uploads.
     pub by: String,
 }
@@ -48,9 +62,17 @@ impl Runner {
         uploaded: Uploaded,
         entry: impl FnOnce(&Digest) -> Entry,
     ) -> Result<ModuleVersion, UploadError> {
-        let Uploaded { analysis, bytes, file_name, by } = uploaded;
+        let language = uploaded.language();
+        let Uploaded { analysis, mut bytes, file_name, by, limit, .. } = uploaded;
         // An unknown analysis is told before anything is compiled for it.
         tenant.analysis(analysis).await?;
+        if let Some(language) = language {
+            let script = Script::new(&file_name, language, bytes)?;
+            bytes = self.build(tenant, analysis, script, &by).await?;
+            if bytes.len() as u64 > limit {
+                return Err(UploadError::TooLarge(limit));
+            }
+        }
         let size = bytes.len() as u64;
         let (form, digest, bytes) = inspect::<UploadError>(bytes).await?;
         self.sandbox.compile(&digest, form, bytes.clone(), Keep::OnDisk).await?;
@@ -63,6 +85,26 @@ impl Runner {
         version.version =
             tenant.add_module_version(analysis, version.clone(), entry(&digest)).await?;
         Ok(version)
+    }
+
+    /// Makes the module of a script, with the script in it.
+    async fn build(
+        &self,
+        tenant: &Tenant,
+        analysis: Id,
+        script: Script,
+        by: &str,
+    ) -> Result<Vec<u8>, UploadError> {
+        match self.scripts.build(&script).await {
+            Ok(built) => Ok(module::with_source(built.module, script.text.as_bytes())),
+            Err(error) => {
+                if error.is_of_script() {
+                    let digest = Digest::of(script.text.as_bytes());
+                    self.record_unbuilt(tenant, analysis, digest, error.to_string(), by).await?;
+                }
+                Err(error.into())
+            }
+        }
     }
 
     /// Inspects and compiles a module that is not kept.
@@ -109,6 +151,22 @@ impl Runner {
             tracing::warn!(%error, "compiled modules could not be removed");
         }
         Ok(())
+    }
+}
+
+impl Uploaded {
+    /// The language of the script that this is; none where it is no script.
+    fn language(&self) -> Option<Language> {
+        if self.bytes.starts_with(b"\0asm") {
+            return None;
+        }
+        let word = self.language.as_deref().and_then(Language::of_word);
+        match Language::of_file(&self.file_name) {
+            Some(language) => Some(language),
+            // A name that says something else beats the word.
+            None if std::path::Path::new(&self.file_name).extension().is_some() => None,
+            None => word,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
-    WasmFeatures,
+    RegallocAlgorithm, WasmFeatures,
 };
 
 use super::Error;
@@ -56,11 +56,17 @@ pub(super) fn compiling() -> wasmtime::Result<Engine> {
     Engine::new(&code_config())
 }
 
+/// The stack of an engine that takes in a script: code that was compiled in a hurry takes more.
+const INIT_STACK: usize = 8 << 20;
+
 /// An engine for one instance that takes in a script, within little address space.
 pub(super) fn snapshotting() -> wasmtime::Result<Engine> {
     let mut config = code_config();
     config
         .cranelift_opt_level(OptLevel::None)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
+        .max_wasm_stack(INIT_STACK)
+        .async_stack_size(INIT_STACK + FIBER_STACK)
         .memory_reservation(0)
         .memory_reservation_for_growth(16 << 20)
         .memory_guard_size(PAGE);

@@ -2,8 +2,8 @@
 //! engine start nor parsing when it runs.
 //!
 //! Owns the instance in which the engine starts: what it imports, and the bounds of the script's
-//! top level. Clock, randomness and console lead nowhere here, and the same script always gives the
-//! same bytes. It knows the engine's `init` and nothing of the script's language.
+//! top level. Clock, randomness, console and network lead nowhere here, and the same script always
+//! gives the same bytes. It knows the engine's `init` and nothing of the script's language.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,10 @@ use wasmtime_wasi::{
     Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView,
     WasiView,
 };
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
+use super::http::Http;
 use super::limits::{Budget, Limiter};
 use super::{engine, guest};
 
@@ -100,9 +102,8 @@ async fn take_in(
     let component = Component::new(&engine, &instrumented).map_err(unusable)?;
     let mut linker = Linker::<Seclusion>::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(unusable)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(unusable)?;
     guest::add_deaf_console(&mut linker).map_err(unusable)?;
-    // What is left, such as HTTP, an engine must not call while it takes in a script.
-    linker.define_unknown_imports_as_traps(&component).map_err(unusable)?;
     engine::tick(&engine, TICK).map_err(|error| SnapshotError::Engine(error.to_string()))?;
     let mut store = Seclusion::store(&engine, bounds);
     let instance = linker.instantiate_async(&mut store, &component).await.map_err(unusable)?;
@@ -149,6 +150,7 @@ struct Seclusion {
     limiter: Limiter,
     deadline: Instant,
     wasi: WasiCtx,
+    http: Http,
     table: ResourceTable,
 }
 
@@ -168,6 +170,7 @@ impl Seclusion {
             limiter: Limiter::new(bounds.memory_bytes, Budget::new(bounds.memory_bytes)),
             deadline: Instant::now() + bounds.wall,
             wasi: wasi.build(),
+            http: Http::new(None),
             table: ResourceTable::new(),
         };
         let mut store = Store::new(engine, seclusion);
@@ -186,6 +189,13 @@ impl Seclusion {
 impl WasiView for Seclusion {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Seclusion {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Self { http, table, .. } = self;
+        WasiHttpCtxView { ctx: &mut http.context, table, hooks: &mut http.hooks }
     }
 }
 

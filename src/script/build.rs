@@ -7,14 +7,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::engine::ENGINE;
+use super::source_map::SourceMap;
 use super::{Language, Script, imports, types};
 use crate::sandbox::child::{self, Ended};
-use crate::sandbox::{self, CompileBounds, Compiler, InitBounds, SnapshotError, snapshot};
+use crate::sandbox::{
+    self, CompileBounds, Compiler, InitBounds, Settings, SnapshotError, snapshot,
+};
 
 /// The command that makes the runner a child that builds a script.
 pub const BUILD_COMMAND: &str = "build-script";
+
+/// How many scripts are built at the same time.
+const BUILDERS: usize = 2;
 
 /// The child's stack. Source text that is nested deeper than it holds is refused.
 const STACK: usize = 64 << 20;
@@ -66,21 +73,54 @@ pub enum BuildError {
     Host(#[from] sandbox::Error),
 }
 
+impl BuildError {
+    /// Whether the script's author has to act, and not the host's administrator.
+    pub const fn is_of_script(&self) -> bool {
+        !matches!(self, Self::NoEngine | Self::Host(_))
+    }
+}
+
 /// What a child says beside the module's bytes.
 #[derive(Serialize, Deserialize)]
 struct Report {
     touched: Vec<String>,
 }
 
-/// Builds a script in a child process, or where the settings say.
-pub async fn build(
+/// Builds scripts, a few at the same time, within bounds.
+pub struct Builder {
+    compiler: Compiler,
+    bounds: CompileBounds,
+    turns: Semaphore,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new(&Settings::default())
+    }
+}
+
+impl Builder {
+    /// One that works where the sandbox compiles, and within the same bounds.
+    pub fn new(settings: &Settings) -> Self {
+        let (compiler, bounds) = (settings.compiler.clone(), settings.compile);
+        Self { compiler, bounds, turns: Semaphore::new(BUILDERS) }
+    }
+
+    /// Builds a script.
+    pub async fn build(&self, script: &Script) -> Result<Built, BuildError> {
+        if ENGINE.is_none() {
+            return Err(BuildError::NoEngine);
+        }
+        let _turn = self.turns.acquire().await;
+        build(&self.compiler, &self.bounds, script).await
+    }
+}
+
+async fn build(
     compiler: &Compiler,
     bounds: &CompileBounds,
     script: &Script,
 ) -> Result<Built, BuildError> {
-    if ENGINE.is_none() {
-        return Err(BuildError::NoEngine);
-    }
     // Texts and words: writing them as JSON cannot fail.
     let order = serde_json::to_vec(script).unwrap_or_default();
     let answer = match compiler {
@@ -136,11 +176,20 @@ fn unpack(mut answer: Vec<u8>) -> Option<Built> {
 /// Makes the module of a script, and says what its top level touches. Blocks.
 fn make(engine: &[u8], script: &Script) -> Result<(Vec<u8>, Vec<String>), SnapshotError> {
     let Script { name, language, text } = script;
-    let text = match language {
-        Language::JavaScript => text,
-        Language::TypeScript => &types::strip(name, text).map_err(SnapshotError::Script)?,
+    let (text, map) = match language {
+        Language::JavaScript => SourceMap::take(text),
+        Language::TypeScript => (&*types::strip(name, text).map_err(SnapshotError::Script)?, None),
     };
-    imports::check(name, text).map_err(SnapshotError::Script)?;
-    let (module, report) = snapshot(engine, name, text, &InitBounds::default())?;
-    Ok((module, report.touched))
+    let translate = |words: String| match &map {
+        Some(map) => map.translate(name, &words),
+        None => words,
+    };
+    let refused = |why| SnapshotError::Script(translate(why));
+    imports::check(name, text).map_err(refused)?;
+    let made = snapshot(engine, name, text, &InitBounds::default());
+    let (module, report) = made.map_err(|error| match error {
+        SnapshotError::Script(why) => refused(why),
+        other => other,
+    })?;
+    Ok((module, report.touched.into_iter().map(translate).collect()))
 }

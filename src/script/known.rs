@@ -52,6 +52,12 @@ const NONE: [(&[&str], &str); 9] = [
     ),
 ];
 
+/// All modules that a bundler shall leave to the engine.
+pub(super) fn modules() -> impl Iterator<Item = &'static str> {
+    let none = NONE.iter().flat_map(|(names, _)| names.iter().copied());
+    ["runner", "node:*"].into_iter().chain(NODE).chain(none)
+}
+
 /// Why a module that a script imports is not there, and what to do; nothing where it is.
 pub(super) fn missing(specifier: &str) -> Option<String> {
     if SDK.contains(&specifier) {

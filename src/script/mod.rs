@@ -10,8 +10,11 @@ mod engine;
 mod imports;
 mod known;
 mod place;
+mod project;
 mod source;
+mod source_map;
 mod types;
 
-pub use build::{BUILD_COMMAND, BuildError, Built, build, build_child};
+pub use build::{BUILD_COMMAND, BuildError, Builder, Built, build_child};
+pub use project::{ReadError, read};
 pub use source::{InvalidSource, Language, MAX_SOURCE_BYTES, Script};

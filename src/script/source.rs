@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// The most bytes of a script that is built.
-pub const MAX_SOURCE_BYTES: usize = 4 << 20;
+pub const MAX_SOURCE_BYTES: usize = 8 << 20;
 
 /// The languages that are built here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -9,8 +9,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Method, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use runner::api::{self, Trusted};
 use runner::auth::Principal;
 use runner::pipeline::{Runner, Settings, Worker};
@@ -281,13 +283,25 @@ impl Api {
 
     /// Any request at all.
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.expect("the router answers");
-        let status = response.status();
-        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a whole body");
+        let (status, bytes) = self.answer(request).await;
         let body = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
             panic!("{status}: {error}: {:?}", String::from_utf8_lossy(&bytes))
         });
         Answer { status, body }
+    }
+
+    /// The bytes of an answer that is not JSON.
+    #[cfg(feature = "javascript")]
+    pub async fn bytes(&self, request: Request<Body>) -> Vec<u8> {
+        let (status, bytes) = self.answer(request).await;
+        assert!(status.is_success(), "{status}");
+        bytes.into()
+    }
+
+    async fn answer(&self, request: Request<Body>) -> (StatusCode, Bytes) {
+        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let status = response.status();
+        (status, to_bytes(response.into_body(), usize::MAX).await.expect("a whole body"))
     }
 
     /// GET as a local user.
@@ -334,6 +348,13 @@ impl Api {
             .expect("a request");
         request.extensions_mut().insert(Trusted(Principal::Local { uid: 1 }));
         self.send(request).await
+    }
+
+    /// Uploads a script as the original's clients do.
+    pub async fn upload_script(&self, analysis: &str, name: &str, text: &[u8]) -> Answer {
+        let file = STANDARD.encode(text);
+        let body = json!({"file": file, "file_name": name, "language": "node"});
+        self.post(&format!("/analysis/{analysis}/upload"), body).await
     }
 
     /// Makes a policy by which the analysis may access secrets with a tag; answers its id.

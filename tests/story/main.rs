@@ -31,6 +31,7 @@ mod reasons;
 mod redaction;
 mod runs;
 mod samples;
+mod scripts;
 mod sdk;
 mod secrets;
 mod serve;

@@ -74,7 +74,7 @@ async fn what_is_no_module_is_refused_with_what_was_found_and_what_to_do() {
         (
             "JavaScript",
             b"const x = 1;\nmodule.exports = async (context) => x;",
-            &["JavaScript", "compile it"],
+            &["JavaScript", "ends in .js or .ts"],
         ),
         ("text form", b"(module)", &["text form", "wat2wasm"]),
         ("a native program", b"\x7fELF\x02\x01\x01", &["native Linux program", "wasm32-wasip1"]),
