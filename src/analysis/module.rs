@@ -5,6 +5,8 @@
 
 mod digest;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +29,10 @@ pub const FEATURES: WasmFeatures = WasmFeatures::WASM3
     .difference(WasmFeatures::EXCEPTIONS)
     .difference(WasmFeatures::THREADS)
     .union(WasmFeatures::COMPONENT_MODEL);
+
+/// How deep components may stand in each other. Toolchains need three or four; the time to read more
+/// grows with the square of the depth.
+const MAX_NESTING: usize = 64;
 
 /// How many names of a module's exports a message shows.
 const SHOWN: usize = 5;
@@ -105,6 +111,12 @@ pub enum InvalidModule {
         /// Where.
         offset: usize,
     },
+    /// Components or modules stand in each other too deeply.
+    #[error(
+        "components stand in each other more than {MAX_NESTING} deep (at byte {0}). Build the \
+         component without nesting it so deeply"
+    )]
+    Nested(usize),
     /// A core module without a `_start` of the right type.
     #[error(
         "this core module has no function `_start` without parameters and results; {exports}. \
@@ -133,9 +145,17 @@ pub enum InvalidModule {
 pub fn inspect(bytes: &[u8]) -> Result<Form, InvalidModule> {
     check_header(bytes)?;
     let mut validator = Validator::new_with_features(FEATURES);
-    let mut ended = None;
+    let (mut ended, mut depth) = (None, 0_usize);
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(invalid)?;
+        match &payload {
+            Payload::ComponentSection { unchecked_range, .. } if depth == MAX_NESTING => {
+                return Err(InvalidModule::Nested(unchecked_range.start));
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
         // Those of nested modules come before the outermost one's.
         if let ValidPayload::End(types) = validator.payload(&payload).map_err(invalid)? {
             ended = Some(types);
@@ -271,130 +291,4 @@ fn list(names: &[&str]) -> String {
         more => format!(" and {more} more"),
     };
     format!("it exports {}{more}", shown.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const COMMAND: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
-    const COMMAND_COMPONENT: &str = r#"(component
-        (core module $m (func (export "run") (result i32) i32.const 0))
-        (core instance $i (instantiate $m))
-        (func $run (result (result)) (canon lift (core func $i "run")))
-        (instance $run (export "run" (func $run)))
-        (export "wasi:cli/run@0.2.3" (instance $run)))"#;
-    const COMPONENT: &str = r#"(component
-        (component (instance $run) (export "wasi:cli/run@0.2.0" (instance $run)))
-        (instance $entry)
-        (export "runner:analysis/entry@1.0.0" (instance $entry)))"#;
-
-    fn wasm(text: &str) -> Vec<u8> {
-        wat::parse_str(text).unwrap()
-    }
-
-    fn refusal(bytes: &[u8]) -> String {
-        inspect(bytes).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn each_form_is_told_from_the_bytes() {
-        assert_eq!(inspect(&wasm(COMMAND)), Ok(Form::Command));
-        assert_eq!(inspect(&wasm(COMMAND_COMPONENT)), Ok(Form::CommandComponent));
-        assert_eq!(inspect(&wasm(COMPONENT)), Ok(Form::Component));
-    }
-
-    #[test]
-    fn what_is_not_wasm_is_named() {
-        for (bytes, named) in [
-            (&b""[..], "empty"),
-            (b"export default async (context) => {}", "JavaScript"),
-            (b"def main():\n  print('x')", "Python"),
-            (b"hello", "a text file"),
-            (b"(module)", "wat2wasm"),
-            (b"<!doctype html>", "HTML"),
-            (b"\x7fELF\x02\x01", "native Linux"),
-            (b"\x1f\x8b\x08", "gzip"),
-            (b"\xff\xfe\xfd", "unknown kind"),
-            (b"\0as", "cut off"),
-            (b"\0asm\x01\0", "cut off"),
-            (b"\0asm\x02\0\0\0", "0x00000002"),
-        ] {
-            assert!(refusal(bytes).contains(named), "{named}: {}", refusal(bytes));
-        }
-    }
-
-    #[test]
-    fn a_cut_off_module_is_called_so() {
-        let bytes = wasm(COMMAND);
-        assert!(refusal(&bytes[..bytes.len() - 3]).contains("cut off"));
-    }
-
-    #[test]
-    fn a_library_is_refused_with_what_it_exports() {
-        let library = wasm(r#"(module (func (export "add") (result i32) i32.const 1))"#);
-        assert!(refusal(&library).contains(r#"it exports "add"."#), "{}", refusal(&library));
-        let with_parameter = wasm(r#"(module (func (export "_start") (param i32)))"#);
-        assert!(refusal(&with_parameter).contains("no function `_start`"));
-        assert!(refusal(&wasm("(module)")).contains("it exports nothing"));
-    }
-
-    #[test]
-    fn a_component_with_another_export_is_refused() {
-        let other = wasm(
-            r#"(component (instance $i) (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#,
-        );
-        assert!(refusal(&other).contains("wasi:http/incoming-handler@0.2.0"));
-        let function = wasm(
-            r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
-               (func $f (canon lift (core func $i "f"))) (export "run" (func $f)))"#,
-        );
-        assert!(refusal(&function).contains(r#"it exports "run""#));
-    }
-
-    #[test]
-    fn features_that_are_off_are_refused() {
-        let shared = wasm(r#"(module (memory 1 1 shared) (func (export "_start")))"#);
-        assert!(refusal(&shared).contains("not valid"), "{}", refusal(&shared));
-        let ill_typed = wasm(r#"(module (global i32 (i64.const 1)) (func (export "_start")))"#);
-        assert!(refusal(&ill_typed).contains("at byte"));
-    }
-
-    #[test]
-    fn bodies_are_left_to_the_compiler() {
-        let ill_typed = wasm(r#"(module (func (export "_start") i32.const 1))"#);
-        assert_eq!(inspect(&ill_typed), Ok(Form::Command));
-    }
-
-    #[test]
-    fn forms_survive_their_text_form() {
-        for form in Form::ALL {
-            assert_eq!(form.as_str().parse(), Ok(form));
-            assert_eq!(serde_json::to_value(form).unwrap(), form.as_str());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = inspect(&bytes);
-        }
-
-        #[test]
-        fn no_change_to_a_module_makes_it_panic(
-            which in 0_usize..3,
-            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-            keep in any::<prop::sample::Index>(),
-        ) {
-            let mut bytes = wasm([COMMAND, COMMAND_COMPONENT, COMPONENT][which]);
-            for (at, byte) in changes {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            let _ = inspect(&bytes);
-            let _ = inspect(&bytes[..keep.index(bytes.len())]);
-        }
-    }
 }

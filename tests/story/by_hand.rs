@@ -113,7 +113,12 @@ pub fn floods(lines: u32) -> Vec<u8> {
 /// writes to the console.
 #[track_caller]
 pub fn component(text: &str, pages: u32, body: &str) -> Vec<u8> {
-    wat(&format!(
+    wat(&component_text(text, pages, body))
+}
+
+/// The text form of [`component`].
+pub fn component_text(text: &str, pages: u32, body: &str) -> String {
+    format!(
         r#"(component
         (import "runner:analysis/console@1.0.0" (instance $console
             (type $l (enum "debug" "info" "warn" "error"))
@@ -174,7 +179,7 @@ pub fn component(text: &str, pages: u32, body: &str) -> Vec<u8> {
         (instance $entry (instantiate $entry
             (with "variable" (type $v)) (with "context" (type $c)) (with "run" (func $run))))
         (export "runner:analysis/entry@1.0.0" (instance $entry)))"#
-    ))
+    )
 }
 
 /// A component that logs `a word` and gives its scope back as its result.

@@ -6,6 +6,7 @@ use runner::config::SETTINGS;
 use runner::fault;
 
 use crate::harness::{Place, repository};
+use crate::hostile;
 
 #[test]
 fn the_page_of_errors_is_the_table_in_the_code() {
@@ -15,6 +16,20 @@ fn the_page_of_errors_is_the_table_in_the_code() {
     let right = format!("{}{}", &page[..start], fault::table());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, right).expect("docs/errors.md can be written");
+    } else {
+        assert_eq!(page, right, "run the tests once with UPDATE_DOCS=1");
+    }
+}
+
+#[test]
+fn the_page_of_security_has_every_hostile_guest() {
+    let path = repository().join("docs/security.md");
+    let page = fs::read_to_string(&path).expect("docs/security.md");
+    let start = page.find("| what it does |").unwrap_or(page.len());
+    let end = page[start..].find("\n\n").map_or(page.len(), |end| start + end + 1);
+    let right = format!("{}{}{}", &page[..start], hostile::table(), &page[end..]);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, right).expect("docs/security.md can be written");
     } else {
         assert_eq!(page, right, "run the tests once with UPDATE_DOCS=1");
     }

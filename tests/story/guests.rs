@@ -13,6 +13,11 @@ const SCRAMBLE: u8 = 0x5a;
 /// A command that prints each of its environment variables on a line of stdout, and then `text`
 /// once for each of `chunks`, in pieces of that many bytes.
 pub fn printer(text: &str, chunks: &[usize]) -> Vec<u8> {
+    printer_to(1, text, chunks)
+}
+
+/// The same on another descriptor.
+pub fn printer_to(descriptor: u32, text: &str, chunks: &[usize]) -> Vec<u8> {
     let speak: String = chunks.iter().fold(String::new(), |mut calls, chunk| {
         let _ = write!(calls, "(call $speak (i32.const {chunk}))");
         calls
@@ -32,7 +37,7 @@ pub fn printer(text: &str, chunks: &[usize]) -> Vec<u8> {
         (func $write (param $at i32) (param $length i32)
             (i32.store (i32.const 0) (local.get $at))
             (i32.store (i32.const 4) (local.get $length))
-            (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+            (drop (call $fd_write (i32.const {descriptor}) (i32.const 0) (i32.const 1) (i32.const 8))))
         (func $speak (param $chunk i32) (local $at i32) (local $left i32)
             (local.set $at (i32.const 0x100000))
             (local.set $left (i32.const {length}))

@@ -1,7 +1,12 @@
-//! Requests that no honest client sends: each is refused in JSON, writes nothing and hurts nobody.
+//! Requests that no honest client sends: each is refused in JSON, writes nothing and hurts nobody;
+//! and modules that mean harm.
 
 mod bodies;
+mod bombs;
+mod guests;
+mod outlets;
 mod paths;
+mod scene;
 mod values;
 
 use axum::body::Body;
@@ -68,4 +73,13 @@ async fn send(api: &Api, method: &Method, path: &str, body: impl Into<Body>) -> 
     let mut request: Request<Body> = trusted(method.clone(), path, body);
     request.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
     exchange(api, request).await
+}
+
+/// The table of hostile guests, as it stands in `docs/security.md`.
+pub fn table() -> String {
+    let mut text = String::from("| what it does | what is asserted |\n|---|---|\n");
+    for (name, asserted) in guests::table().chain(bombs::table()).chain(outlets::table()) {
+        text += &format!("| {name} | {asserted} |\n");
+    }
+    text
 }
