@@ -72,6 +72,7 @@ codes! {
     TimeLimit "time_limit" => "The analysis ran, slept or waited longer than its wall time.";
     MemoryLimit "memory_limit" => "The analysis asked for more memory or table space than its limit.";
     ResultLimit "result_limit" => "The result is larger than the limit.";
+    ScratchLimit "scratch_limit" => "The scratch directory holds more bytes or files than it may.";
     EnvironmentLimit "environment_limit" => "The environment would hold too many keys or bytes.";
     Trap "trap" => "The module stopped at a WebAssembly trap.";
     Exit "exit" => "The command ended with an exit code other than 0.";
@@ -94,6 +95,7 @@ impl FaultCode {
             Self::TimeLimit
             | Self::MemoryLimit
             | Self::ResultLimit
+            | Self::ScratchLimit
             | Self::EnvironmentLimit
             | Self::Trap
             | Self::Exit

@@ -30,6 +30,8 @@ pub struct Limits {
     pub outbound_response_bytes: u64,
     /// How many connections a run may have at once; further requests wait.
     pub outbound_connections: u64,
+    /// What a run may hold in its scratch directory, in bytes; 0 for none, which is the default.
+    pub scratch_bytes: u64,
 }
 
 impl Default for Limits {
@@ -46,16 +48,18 @@ impl Default for Limits {
             outbound_request_bytes: 16 << 20,
             outbound_response_bytes: 64 << 20,
             outbound_connections: 16,
+            scratch_bytes: 0,
         }
     }
 }
 
-/// A limit is 0 or passes the host's cap.
+/// A limit is too low or passes the host's cap.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the limit {name} is {asked}; it must be from 1 to {cap}, this host's cap")]
+#[error("the limit {name} is {asked}; it must be from {least} to {cap}, this host's cap")]
 pub struct InvalidLimits {
     name: &'static str,
     asked: u64,
+    least: u64,
     cap: u64,
 }
 
@@ -68,20 +72,21 @@ impl Limits {
     /// Checks each limit against the host's `caps`.
     pub fn check(&self, caps: &Self) -> Result<(), InvalidLimits> {
         let pairs = [
-            ("wall_time_ms", self.wall_time_ms, caps.wall_time_ms),
-            ("memory_bytes", self.memory_bytes, caps.memory_bytes),
-            ("console_bytes", self.console_bytes, caps.console_bytes),
-            ("result_bytes", self.result_bytes, caps.result_bytes),
-            ("module_bytes", self.module_bytes, caps.module_bytes),
-            ("concurrency", self.concurrency, caps.concurrency),
-            ("queued_runs", self.queued_runs, caps.queued_runs),
-            ("outbound_requests", self.outbound_requests, caps.outbound_requests),
-            ("outbound_request_bytes", self.outbound_request_bytes, caps.outbound_request_bytes),
-            ("outbound_response_bytes", self.outbound_response_bytes, caps.outbound_response_bytes),
-            ("outbound_connections", self.outbound_connections, caps.outbound_connections),
+            ("wall_time_ms", 1, self.wall_time_ms, caps.wall_time_ms),
+            ("memory_bytes", 1, self.memory_bytes, caps.memory_bytes),
+            ("console_bytes", 1, self.console_bytes, caps.console_bytes),
+            ("result_bytes", 1, self.result_bytes, caps.result_bytes),
+            ("module_bytes", 1, self.module_bytes, caps.module_bytes),
+            ("concurrency", 1, self.concurrency, caps.concurrency),
+            ("queued_runs", 1, self.queued_runs, caps.queued_runs),
+            ("outbound_requests", 1, self.outbound_requests, caps.outbound_requests),
+            ("outbound_request_bytes", 1, self.outbound_request_bytes, caps.outbound_request_bytes),
+            ("outbound_response_bytes", 1, self.outbound_response_bytes, caps.outbound_response_bytes),
+            ("outbound_connections", 1, self.outbound_connections, caps.outbound_connections),
+            ("scratch_bytes", 0, self.scratch_bytes, caps.scratch_bytes),
         ];
-        match pairs.into_iter().find(|(_, asked, cap)| *asked == 0 || asked > cap) {
-            Some((name, asked, cap)) => Err(InvalidLimits { name, asked, cap }),
+        match pairs.into_iter().find(|(_, least, asked, cap)| asked < least || asked > cap) {
+            Some((name, least, asked, cap)) => Err(InvalidLimits { name, asked, least, cap }),
             None => Ok(()),
         }
     }
@@ -100,6 +105,7 @@ impl Limits {
             outbound_request_bytes: self.outbound_request_bytes.min(caps.outbound_request_bytes),
             outbound_response_bytes: self.outbound_response_bytes.min(caps.outbound_response_bytes),
             outbound_connections: self.outbound_connections.min(caps.outbound_connections),
+            scratch_bytes: self.scratch_bytes.min(caps.scratch_bytes),
         }
     }
 }
@@ -117,5 +123,7 @@ mod tests {
         let much = Limits { memory_bytes: caps.memory_bytes + 1, ..caps };
         assert!(much.check(&caps).unwrap_err().to_string().contains("memory_bytes"));
         assert_eq!(much.within(&caps), caps);
+        let scratch = Limits { scratch_bytes: 1, ..caps };
+        assert!(scratch.check(&caps).unwrap_err().to_string().contains("from 0 to 0"));
     }
 }

@@ -20,6 +20,7 @@ pub struct LimitsChange {
     outbound_request_bytes: Option<u64>,
     outbound_response_bytes: Option<u64>,
     outbound_connections: Option<u64>,
+    scratch_bytes: Option<u64>,
 }
 
 impl LimitsChange {
@@ -41,6 +42,7 @@ impl LimitsChange {
                 .outbound_response_bytes
                 .unwrap_or(now.outbound_response_bytes),
             outbound_connections: self.outbound_connections.unwrap_or(now.outbound_connections),
+            scratch_bytes: self.scratch_bytes.unwrap_or(now.scratch_bytes),
         }
     }
 }

@@ -66,7 +66,7 @@ pub struct Create {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// Cap for its runs: wall_time_ms, memory_bytes, console_bytes, result_bytes, module_bytes,
-    /// concurrency or queued_runs
+    /// concurrency, queued_runs or scratch_bytes
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = input::limit)]
     limits: Vec<(String, u64)>,
     /// Module or script to upload at once

@@ -63,7 +63,8 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
     }
     let form = module::inspect(&bytes)
         .map_err(|error| Failure::refused(ErrorCode::InvalidModule, error))?;
-    let settings = crate::sandbox::Settings { guests: 1, artefacts: None, ..settings };
+    let settings =
+        crate::sandbox::Settings { guests: 1, artefacts: None, scratch: None, ..settings };
     let ours = |error: &dyn std::fmt::Display| Failure::refused(ErrorCode::InternalError, error);
     let sandbox = Sandbox::new(settings, None).map_err(|error| ours(&error))?;
     let program = sandbox.compile(&Digest::of(&bytes), form, bytes, Keep::InMemory).await.map_err(

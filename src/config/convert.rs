@@ -31,6 +31,7 @@ impl Config {
                 outbound_request_bytes: self.number("outbound_request_bytes_cap", 1, 1 << 40)?,
                 outbound_response_bytes: self.number("outbound_response_bytes_cap", 1, 1 << 40)?,
                 outbound_connections: self.number("outbound_connections_cap", 1, 512)?,
+                scratch_bytes: self.number("scratch_cap_bytes", 0, 1 << 40)?,
             },
             compile: sandbox::CompileBounds {
                 cpu: compile,

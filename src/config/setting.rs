@@ -43,6 +43,7 @@ pub const SETTINGS: &[Setting] = &[
         about: "cap on what a run receives from the network",
     },
     Setting { name: "outbound_connections_cap", about: "cap on the connections of a run at once" },
+    Setting { name: "scratch_cap_bytes", about: "cap on the scratch directory of a run" },
     Setting {
         name: "outbound_private_ranges",
         about: "private addresses that policies may open, such as 10.0.0.0/8",

@@ -159,6 +159,7 @@ impl Runner {
         let slots = sandbox.guests;
         let scripts = script::Builder::new(&sandbox);
         sandbox.artefacts = Some(directory.artefacts()?);
+        sandbox.scratch = Some(directory.scratch()?);
         let sandbox = Sandbox::new(sandbox, Some(vault.artefact_key()))?;
         let (shared, changes) = (store.is_shared(), Changes::of(&store));
         // Nobody else can be running anything of a store that is not shared.

@@ -1,6 +1,7 @@
 //! WASI as a guest sees it: its environment, its standard streams, and nothing of the host.
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,10 +13,11 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtxBuilder, WasiView as _, async_trait};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _, async_trait};
 use zeroize::Zeroizing;
 
 use super::console::Console;
+use super::scratch;
 use crate::environment::Environment;
 use crate::id::Id;
 use crate::run::console::Stream;
@@ -50,7 +52,11 @@ struct Variable<'a> {
 
 /// The WASI of one guest. A component of the runner's own form gets no `input`: its context comes
 /// as an argument.
-pub(super) fn wasi(input: Option<CommandInput>, console: &Console) -> WasiP1Ctx {
+pub(super) fn wasi(
+    input: Option<CommandInput>,
+    console: &Console,
+    scratch: Option<&Path>,
+) -> WasiP1Ctx {
     let mut builder = WasiCtxBuilder::new();
     builder
         .allow_tcp(false)
@@ -72,6 +78,12 @@ pub(super) fn wasi(input: Option<CommandInput>, console: &Console) -> WasiP1Ctx 
             .env("T_ANALYSIS_ID", input.analysis.to_string())
             .env("TAGOIO_API", API_ADDRESS)
             .stdin(MemoryInputPipe::new(input.scope));
+    }
+    if let Some(scratch) = scratch
+        && let Err(error) = builder.preopened_dir(scratch, scratch::GUEST_PATH, FsPerms::ReadWrite)
+    {
+        // The guest sees that it is not there.
+        tracing::error!(%error, "a scratch directory cannot be opened");
     }
     let mut wasi = builder.build_p1();
     wasi.ctx().table.set_max_capacity(HANDLES);

@@ -18,6 +18,7 @@ mod limits;
 mod outcome;
 mod program;
 mod refused;
+mod scratch;
 mod settings;
 mod snapshot;
 mod state;
@@ -35,6 +36,7 @@ use zeroize::Zeroizing;
 use crate::analysis::{Digest, Form, Limits};
 use crate::clock::Timestamp;
 use crate::environment::{Environment, Redactor};
+use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::outbound::Fetch;
 use crate::run::Live;
@@ -44,6 +46,7 @@ use console::Console;
 use limits::{Budget, Limiter};
 use program::{Ending, Linkers, Programs, Unlinkable};
 use refused::Refused;
+use scratch::{Scratch, Scratches};
 use state::State;
 
 pub use command::API_ADDRESS;
@@ -77,6 +80,14 @@ pub enum Error {
     Artefacts {
         /// What was tried.
         doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder of scratch directories cannot be used.
+    #[error("cannot open the folder of scratch directories {path}: {source}")]
+    Scratch {
+        /// The folder.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -181,6 +192,7 @@ pub struct Sandbox {
     settings: Settings,
     linkers: Arc<Linkers>,
     artefacts: Option<Arc<Artefacts>>,
+    scratches: Option<Scratches>,
     programs: Mutex<Programs>,
     refused: Mutex<Refused>,
     guests: Semaphore,
@@ -210,12 +222,16 @@ impl Sandbox {
                 source,
             })
         })?;
+        let scratches = settings.scratch.as_ref().map(|path| {
+            Scratches::open(path).map_err(|source| Error::Scratch { path: path.clone(), source })
+        });
         let guests = settings.guests.max(1);
         let linkers =
             Linkers::new(engine).map_err(|e| Error::Engine { guests, reason: format!("{e:#}") })?;
         Ok(Self {
             linkers: Arc::new(linkers),
             artefacts,
+            scratches: scratches.transpose()?,
             programs: Mutex::new(Programs::new(settings.program_cache_bytes)),
             refused: Mutex::new(refused.map_or_else(Refused::default, |b| Refused::from_bytes(&b))),
             guests: Semaphore::new(guests.min(Semaphore::MAX_PERMITS)),
@@ -353,6 +369,10 @@ impl Sandbox {
     pub async fn run(&self, program: &Program, mut input: Input, limits: &Limits) -> Outcome {
         let _slot = self.guests.acquire().await;
         let limits = limits.within(&self.settings.caps);
+        let scratch = match self.scratch(input.run, &limits) {
+            Ok(scratch) => scratch,
+            Err(fault) => return Outcome::refused(fault),
+        };
         let redactor = Redactor::new(input.environment.clone());
         let console = Console::new(redactor.clone(), limits.console_bytes, input.live.take());
         let limiter = Limiter::new(limits.memory_bytes, self.budget.clone());
@@ -366,7 +386,9 @@ impl Sandbox {
         // A limit too far away to be a point in time is none.
         let deadline = started.checked_add(limits.wall_time());
         let deadline = deadline.unwrap_or(started + Duration::from_secs(u32::MAX.into()));
-        let state = State::new(limiter, console.clone(), deadline, command, input.fetch.take());
+        let path = scratch.as_ref().map(|scratch| scratch.path().to_owned());
+        let fetch = input.fetch.take();
+        let state = State::new(limiter, console.clone(), deadline, command, fetch, path);
         let mut store = state.into_store(&self.linkers.engine);
         let entered = program.enter(&mut store, &input);
         let stopped = async {
@@ -375,17 +397,30 @@ impl Sandbox {
                 None => std::future::pending().await,
             }
         };
+        let over = async {
+            match &scratch {
+                Some(scratch) => scratch.over().await,
+                None => std::future::pending().await,
+            }
+        };
         let ending = tokio::time::timeout_at(deadline.into(), async {
             tokio::select! {
                 biased;
                 () = stopped => Ending::Stopped,
+                over = over => Ending::Scratch(over),
                 ending = entered => ending,
             }
         });
-        let ending = ending.await;
+        let mut ending = ending.await.unwrap_or(Ending::TimeUp);
+        if let (Some(scratch), Ending::Answer(_) | Ending::Exit(_)) = (&scratch, &ending)
+            && let Err(over) = scratch.measure()
+        {
+            ending = Ending::Scratch(over);
+        }
         let State { limiter, .. } = store.into_data();
         let duration = started.elapsed();
-        let ending = ending.unwrap_or(Ending::TimeUp);
+        // The guest's descriptors are closed: nothing is left of it when its run is over.
+        drop(scratch);
         let mut printed = console.finish();
         let leaks = &mut printed.leaks;
         Outcome {
@@ -396,6 +431,17 @@ impl Sandbox {
             duration,
             peak_memory_bytes: limiter.peak(),
         }
+    }
+
+    /// A scratch directory, if the run may have one.
+    fn scratch(&self, run: Id, limits: &Limits) -> Result<Option<Scratch>, Fault> {
+        let Some(scratches) = self.scratches.as_ref().filter(|_| limits.scratch_bytes > 0) else {
+            return Ok(None);
+        };
+        scratches.make(run, limits.scratch_bytes).map(Some).map_err(|error| {
+            tracing::error!(%run, %error, "a scratch directory cannot be made");
+            Fault::new(FaultCode::Internal, "the scratch directory could not be made on this host")
+        })
     }
 
     fn refused(&self) -> MutexGuard<'_, Refused> {

@@ -8,6 +8,7 @@ use super::engine::WASM_STACK;
 use super::leaks::Leaks;
 use super::limits::Refusal;
 use super::program::Ending;
+use super::scratch::Over;
 use crate::analysis::Limits;
 use crate::environment::Redactor;
 use crate::environment::redactor::Caught;
@@ -74,6 +75,14 @@ pub(super) fn settle(
             Fault::new(FaultCode::Exit, format!("the command ended with exit code {code}"))
         }
         Ending::TimeUp => return Err(time_up(limits)),
+        Ending::Scratch(Over::Unmeasured(error)) => {
+            tracing::error!(%error, "a scratch directory cannot be measured");
+            let message = "the scratch directory could not be measured on this host";
+            return Err(Fault::new(FaultCode::Internal, message));
+        }
+        Ending::Scratch(over) => {
+            return Err(Fault::new(FaultCode::ScratchLimit, over.to_string()));
+        }
         Ending::Stopped => {
             return Err(Fault::new(FaultCode::Cancelled, "the run was called off while it ran"));
         }

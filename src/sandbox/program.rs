@@ -14,6 +14,7 @@ use super::console::Console;
 use super::guest::{self, AnalysisPre, Answer};
 use super::imports::{self, UnknownImports};
 use super::limits::{Budget, Limiter};
+use super::scratch::Over;
 use super::state::State;
 use crate::analysis::{Digest, Form};
 use crate::environment::{Overlay, Redactor};
@@ -44,6 +45,8 @@ pub(super) enum Ending {
     Failure(wasmtime::Error),
     /// Its wall time was over.
     TimeUp,
+    /// Its scratch directory held too much.
+    Scratch(Over),
     /// Somebody stopped it from outside.
     Stopped,
 }
@@ -108,8 +111,8 @@ impl Linkers {
             let Ok(environment) = environment else { return unfit(error) };
             let console = Console::new(Redactor::new(environment), 0, None);
             let limiter = Limiter::new(0, Budget::new(0));
-            let mut store =
-                State::new(limiter, console, Instant::now(), None, None).into_store(&self.engine);
+            let mut store = State::new(limiter, console, Instant::now(), None, None, None)
+                .into_store(&self.engine);
             match UnknownImports::of_module(module, &self.core, &mut store) {
                 Some(unknown) => Unlinkable::Imports(unknown),
                 None => unfit(error),

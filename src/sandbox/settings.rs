@@ -20,6 +20,8 @@ pub struct Settings {
     pub program_cache_bytes: u64,
     /// The folder of compiled artefacts, made with mode 0700. Without it they live in memory only.
     pub artefacts: Option<PathBuf>,
+    /// The folder of scratch directories, made with mode 0700. Without it no run has one.
+    pub scratch: Option<PathBuf>,
     /// What one compilation may use.
     pub compile: CompileBounds,
     /// Who compiles.
@@ -69,6 +71,7 @@ impl Default for Settings {
             caps: Limits::default(),
             program_cache_bytes: 1 << 30,
             artefacts: None,
+            scratch: None,
             compile: CompileBounds::default(),
             // A link that the system gives to every Linux process: the program as it was started,
             // even after its file was replaced by an upgrade.

@@ -1,5 +1,6 @@
 //! What the host keeps beside one instance.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use wasmtime::{Store, UpdateDeadline};
@@ -24,6 +25,8 @@ pub(super) struct State {
     deadline: Instant,
     input: Option<CommandInput>,
     http: Http,
+    /// Where the scratch directory lies, if there is one.
+    scratch: Option<PathBuf>,
     /// Made when the guest first calls WASI: many never do.
     wasi: Option<WasiP1Ctx>,
 }
@@ -35,9 +38,10 @@ impl State {
         deadline: Instant,
         input: Option<CommandInput>,
         fetch: Option<Fetch>,
+        scratch: Option<PathBuf>,
     ) -> Self {
         let http = Http::new(fetch, console.clone());
-        Self { limiter, console, deadline, input, http, wasi: None }
+        Self { limiter, console, deadline, input, http, scratch, wasi: None }
     }
 
     /// A store around this state, with all its limits in force.
@@ -58,7 +62,8 @@ impl State {
     }
 
     pub(super) fn wasi(&mut self) -> &mut WasiP1Ctx {
-        self.wasi.get_or_insert_with(|| command::wasi(self.input.take(), &self.console))
+        let Self { wasi, input, console, scratch, .. } = self;
+        wasi.get_or_insert_with(|| command::wasi(input.take(), console, scratch.as_deref()))
     }
 }
 
@@ -70,8 +75,9 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let Self { wasi, input, console, http, .. } = self;
-        let wasi = wasi.get_or_insert_with(|| command::wasi(input.take(), console));
+        let Self { wasi, input, console, scratch, http, .. } = self;
+        let wasi =
+            wasi.get_or_insert_with(|| command::wasi(input.take(), console, scratch.as_deref()));
         let table = wasi.ctx().table;
         WasiHttpCtxView { ctx: &mut http.context, table, hooks: &mut http.hooks }
     }

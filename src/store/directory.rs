@@ -83,6 +83,11 @@ impl DataDirectory {
         self.subdirectory("artefacts")
     }
 
+    /// Where the scratch directories of runs lie while they run.
+    pub fn scratch(&self) -> Result<PathBuf, Error> {
+        self.subdirectory("scratch")
+    }
+
     /// The socket that `serve` listens on for local commands.
     pub fn socket(path: &Path) -> PathBuf {
         path.join("runner.sock")

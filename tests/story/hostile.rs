@@ -7,6 +7,7 @@ mod guests;
 mod outlets;
 mod paths;
 mod scene;
+mod scratch;
 mod values;
 
 use axum::body::Body;
@@ -78,7 +79,9 @@ async fn send(api: &Api, method: &Method, path: &str, body: impl Into<Body>) -> 
 /// The table of hostile guests, as it stands in `docs/security.md`.
 pub fn table() -> String {
     let mut text = String::from("| what it does | what is asserted |\n|---|---|\n");
-    for (name, asserted) in guests::table().chain(bombs::table()).chain(outlets::table()) {
+    for (name, asserted) in
+        guests::table().chain(bombs::table()).chain(outlets::table()).chain(scratch::table())
+    {
         text += &format!("| {name} | {asserted} |\n");
     }
     text

@@ -188,6 +188,8 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
             ["run_on"] => ABSENT,
             ["tags" | "variables"] => &["null", "list"],
             ["limits"] => &["null", "object"],
+            // No scratch directory.
+            ["limits", "scratch_bytes"] => &["null", "zero"],
             ["limits", _] => ABSENT,
             ["retry"] => &["null", "object"],
             ["retry", "faults"] => &["list"],

@@ -200,6 +200,7 @@ impl World {
                 "module_bytes": 1 << 20,
                 "concurrency": 4,
                 "queued_runs": 100,
+                "scratch_bytes": 0,
             },
             "retry": {"attempts": 2, "backoff_ms": 10, "max_backoff_ms": 20, "faults": ["error"]},
             "interval": "never",
