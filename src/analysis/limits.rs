@@ -81,7 +81,12 @@ impl Limits {
             ("queued_runs", 1, self.queued_runs, caps.queued_runs),
             ("outbound_requests", 1, self.outbound_requests, caps.outbound_requests),
             ("outbound_request_bytes", 1, self.outbound_request_bytes, caps.outbound_request_bytes),
-            ("outbound_response_bytes", 1, self.outbound_response_bytes, caps.outbound_response_bytes),
+            (
+                "outbound_response_bytes",
+                1,
+                self.outbound_response_bytes,
+                caps.outbound_response_bytes,
+            ),
             ("outbound_connections", 1, self.outbound_connections, caps.outbound_connections),
             ("scratch_bytes", 0, self.scratch_bytes, caps.scratch_bytes),
         ];

@@ -18,9 +18,8 @@ use super::client::Body;
 use super::failure::Failure;
 use super::input::{self, Assignment, Json};
 use super::resolve::ANALYSIS;
-use super::{run, variable};
-use crate::host::HostPattern;
 use super::{build, run, variable};
+use crate::host::HostPattern;
 
 /// What to run, and with what.
 #[derive(Debug, clap::Args)]

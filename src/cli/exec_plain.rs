@@ -40,7 +40,6 @@ fn gate(allowed: &[HostPattern]) -> Gate {
     })
 }
 
-/// Compiles the module in a bounded child process, runs it, and prints what it says.
 /// Compiles the module in a bounded child process, runs it, and prints what it says. A script is
 /// built to a module first.
 pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Failure> {

@@ -219,31 +219,11 @@ impl Runner {
             },
             Err(fault) => job.after(fault.code),
         };
-        let (run, attempt) = (job.run, job.attempt);
-        let mut finished = Finished {
-            run,
-            fence,
-            attempt,
-            state,
-            retry_at,
-            fault: outcome.ending.as_ref().err().map(|fault| fault.code),
-            outcome: None,
-            console: Vec::new(),
-            console_truncated: outcome.console_truncated,
-            duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
-            peak_memory_bytes: outcome.peak_memory_bytes,
-            entries: job.entries(outcome.leaks.as_ref(), &asked),
-            leaks: outcome.leaks.take(),
-            at: Timestamp::now(),
-        };
-        if let Ok(cipher) = cipher
-            && let Err(error) = seal(&cipher, &outcome, &mut finished)
-        {
-            // The fault's code still says what happened; only its text is lost.
-            tracing::error!(%run, %error, "what came out of a run could not be sealed");
-        }
+        let mut finished =
+            finished(&outcome, (job.run, job.attempt, fence), cipher, (state, retry_at));
+        finished.entries = job.entries(outcome.leaks.as_ref(), &asked);
+        finished.leaks = outcome.leaks.take();
         Some(finished)
-        Some(finished(&outcome, (job.run, job.attempt, fence), cipher, (state, retry_at)))
     }
 
     /// The program of an uploaded module: from memory, from the artefact cache, or compiled again.
@@ -370,6 +350,8 @@ fn finished(
         console_truncated: outcome.console_truncated,
         duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
         peak_memory_bytes: outcome.peak_memory_bytes,
+        leaks: None,
+        entries: Vec::new(),
         at: Timestamp::now(),
     };
     if let Ok(cipher) = cipher

@@ -27,8 +27,8 @@ pub(super) struct Http {
 
 /// Sends a guest's requests.
 pub(super) struct Hooks {
-    fetch: Option<Fetch>,
-    console: Console,
+    /// The closure, and the console that is told what it refuses.
+    way: Option<(Fetch, Console)>,
     told: Option<Told>,
 }
 
@@ -36,8 +36,8 @@ pub(super) struct Hooks {
 type Told = Arc<Mutex<HashSet<String>>>;
 
 impl Http {
-    pub(super) fn new(fetch: Option<Fetch>, console: Console) -> Self {
-        let hooks = Hooks { fetch, console, told: None };
+    pub(super) fn new(way: Option<(Fetch, Console)>) -> Self {
+        let hooks = Hooks { way, told: None };
         Self { context: WasiHttpCtx::new(), hooks }
     }
 }
@@ -57,15 +57,17 @@ impl WasiHttpHooks for Hooks {
             between_bytes: options.between_bytes_timeout,
         };
         let request = request.map(|body| body.map_err(from_guest).boxed_unsync());
-        let exchange = self.fetch.as_ref().map(|fetch| fetch(request, timeouts));
-        let (console, told) = (self.console.clone(), Arc::clone(self.told.get_or_insert_default()));
+        let Some((fetch, console)) = &self.way else {
+            let no_network = outbound::Error::Denied("this run has no network".into());
+            return Box::new(async { Err(to_guest(no_network)) });
+        };
+        let exchange = fetch(request, timeouts);
+        let (console, told) = (console.clone(), Arc::clone(self.told.get_or_insert_default()));
         let refuse = move |error| {
             tell(&console, &told, &error);
             to_guest(error)
         };
         Box::new(async move {
-            let no_network = || outbound::Error::Denied("this run has no network".into());
-            let exchange = exchange.ok_or_else(no_network).map_err(&refuse)?;
             let response = exchange.await.map_err(&refuse)?;
             let response = response.map(|body| body.map_err(refuse).boxed_unsync());
             Ok((response, Box::new(async { Ok(()) }) as Io))

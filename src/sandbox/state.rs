@@ -40,7 +40,7 @@ impl State {
         fetch: Option<Fetch>,
         scratch: Option<PathBuf>,
     ) -> Self {
-        let http = Http::new(fetch, console.clone());
+        let http = Http::new(fetch.map(|fetch| (fetch, console.clone())));
         Self { limiter, console, deadline, input, http, scratch, wasi: None }
     }
 

@@ -18,6 +18,7 @@ Analysis.use(async (context, scope: Greeting[]) => {
 /// Whether this binary has the engine.
 const ENGINE: bool = cfg!(feature = "javascript");
 
+#[cfg(feature = "javascript")]
 fn console(run: &serde_json::Value) -> Vec<String> {
     run["console"].as_array().expect("a console").iter().map(|line| text(&line["text"])).collect()
 }
