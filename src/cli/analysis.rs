@@ -66,7 +66,8 @@ pub struct Create {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// Cap for its runs: wall_time_ms, memory_bytes, console_bytes, result_bytes, module_bytes,
-    /// concurrency, queued_runs or scratch_bytes
+    /// concurrency, queued_runs, scratch_bytes, outbound_requests, outbound_request_bytes,
+    /// outbound_response_bytes or outbound_connections
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = input::limit)]
     limits: Vec<(String, u64)>,
     /// Module or script to upload at once

@@ -21,6 +21,7 @@ mod layers;
 mod leaks;
 mod modules;
 mod mqtt;
+mod network;
 mod nodes;
 mod operations;
 mod oracle;
