@@ -4,8 +4,9 @@
 const SDK: [&str; 2] = ["runner", "@tago-io/sdk"];
 
 /// The modules of Node.js that the engine has, each also without `node:`.
-const NODE: [&str; 11] = [
+const NODE: [&str; 12] = [
     "assert",
+    "assert/strict",
     "buffer",
     "crypto",
     "events",
@@ -13,9 +14,9 @@ const NODE: [&str; 11] = [
     "process",
     "querystring",
     "timers",
+    "timers/promises",
     "url",
     "util",
-    "util/types",
 ];
 
 /// The other modules of Node.js, and why an analysis has none of them.
@@ -47,7 +48,7 @@ const NONE: [(&[&str], &str); 9] = [
         "the engine has no such module; use a package that is written for browsers",
     ),
     (
-        &["timers/promises", "string_decoder", "punycode", "constants", "sys", "domain"],
+        &["util/types", "string_decoder", "punycode", "constants", "sys", "domain"],
         "the engine has no such module; use the standard functions of JavaScript and the web",
     ),
 ];
@@ -136,6 +137,18 @@ mod tests {
             let message = missing(specifier).unwrap();
             assert!(message.contains(said), "{specifier}: {message}");
         }
+    }
+
+    /// What is said to be there, the engine must have.
+    #[cfg(feature = "javascript")]
+    #[test]
+    fn the_engine_has_what_is_not_missing() {
+        let names = SDK.iter().copied().chain(NODE);
+        let line = |(i, name)| format!("import * as a{i} from \"{name}\";\nrequire(\"{name}\");\n");
+        let script: String = names.enumerate().map(line).collect();
+        let engine = super::super::engine::ENGINE.unwrap();
+        let bounds = crate::sandbox::InitBounds::default();
+        crate::sandbox::snapshot(engine, "a.js", &script, &bounds).unwrap();
     }
 
     #[test]

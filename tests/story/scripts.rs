@@ -140,6 +140,71 @@ mod built {
         }
     }
 
+    /// A bundler that answers as its file `answer` says.
+    fn project(place: &Place, answer: &str) -> std::path::PathBuf {
+        let root = place.file("x", "").with_file_name("project");
+        fs::create_dir_all(root.join("node_modules/.bin")).expect("a folder");
+        fs::create_dir_all(root.join("src")).expect("a folder");
+        fs::write(root.join("package.json"), "{}").expect("a file");
+        let bundler = root.join("node_modules/.bin/esbuild");
+        fs::write(&bundler, format!("#!/bin/sh\n{answer}\n")).expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&bundler, mode).expect("a mode");
+        let script = root.join("src/main.ts");
+        fs::write(&script, "import x from 'x';").expect("a file");
+        script
+    }
+
+    #[test]
+    fn a_script_of_a_project_is_bundled_and_its_places_are_those_of_its_files() {
+        let place = Place::alone();
+        // Line 1 of the bundle is line 3 of src/main.ts, line 2 is line 1 of node_modules/x.js.
+        let map =
+            r#"{"version":3,"sources":["src/main.ts","node_modules/x.js"],"mappings":"AAEA;ACFA"}"#;
+        let map = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, map);
+        let bundle = |code: &str| {
+            let url = "//# sourceMappingURL=data:application/json;base64,";
+            project(
+                &place,
+                &format!("echo \"$@\" > arguments\ncat <<'END'\n{code}\n{url}{map}\nEND"),
+            )
+        };
+        let script = bundle("console.log(2);");
+        let ended = place.run(["build", path(&script)]);
+        assert!(ended.stderr().contains("run: src/main.ts:3:"), "{}", ended.stderr());
+        ended.ok();
+        let ran = place.run(["exec", path(&script.with_extension("wasm"))]);
+        assert_eq!(ran.stderr(), "2\n");
+        let arguments = fs::read_to_string(script.with_file_name("../arguments"));
+        let arguments = arguments.expect("it ran in the project's folder");
+        for argument in ["src/main.ts --bundle", "--format=esm", "--external:node:*"] {
+            assert!(arguments.contains(argument), "{arguments}");
+        }
+        let script = bundle("let a;\na.b();");
+        let ended = place.run(["build", path(&script)]);
+        let said = "node_modules/x.js:1:1: TypeError";
+        assert!(ended.stderr().contains(said), "{}", ended.stderr());
+    }
+
+    #[test]
+    fn a_project_that_cannot_be_bundled_says_what_to_run() {
+        let place = Place::alone();
+        let script = project(&place, "echo 'src/main.ts:1:14: no x' >&2\nexit 1");
+        let ended = place.run(["build", path(&script)]);
+        assert_eq!(ended.code(), 3);
+        assert!(ended.stderr().contains("src/main.ts:1:14: no x"), "{}", ended.stderr());
+        let modules = script.with_file_name("../node_modules");
+        fs::remove_dir_all(modules).expect("the folder");
+        let ended = place.run(["build", path(&script)]);
+        let said = "run `npm install --save-dev esbuild` in that folder";
+        assert!(ended.stderr().contains(said), "{}", ended.stderr());
+        let package = script.with_file_name("../package.json");
+        fs::write(package, r#"{"dependencies": {"x": "1"}}"#).expect("a file");
+        let ended = place.run(["build", path(&script)]);
+        assert!(ended.stderr().contains("run `npm install` in that folder"), "{}", ended.stderr());
+        assert!(!script.with_extension("wasm").exists());
+    }
+
     #[tokio::test]
     async fn an_uploaded_script_runs_and_is_downloaded_as_it_was() {
         let api = Api::open().await;
