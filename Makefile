@@ -1,13 +1,13 @@
 # What a newcomer needs is `make demo` and `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test samples engine chaos bench bench-http lint deny
+.PHONY: help install demo test samples samples-large engine chaos bench bench-http lint deny
 
 # The same for all that is built here, so that nothing is built twice.
 features = --features javascript
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 install: engine ## Install the runner, with its JavaScript engine, into Cargo's folder of programs
 	cargo install --locked --path . $(features)
@@ -21,6 +21,9 @@ test: engine ## Run all tests beside servers of their own, the stories on both d
 
 samples: ## Build the sample analyses into target/analyses
 	@sample-analyses/build
+
+samples-large: ## Build those in Go too, whose toolchain is large
+	@sample-analyses/build --all
 
 engine: ## Build the JavaScript engine into target/guests
 	@runtime/js/build

@@ -427,6 +427,7 @@ pub fn sample(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let built = Command::new(repository().join("sample-analyses/build"))
+            .arg("--all")
             .output()
             .expect("sample-analyses/build starts");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));

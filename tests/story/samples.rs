@@ -175,12 +175,16 @@ async fn every_sample_gives_what_its_folder_says() {
         .collect();
     names.sort();
     let known = [
+        "access-pass",
+        "cold-chain",
+        "energy-bill",
         "heartbeat",
         "key-inventory",
         "mqtt-alarm",
         "rotation-check",
         "sensor-average",
         "stock-alert",
+        "tank-levels",
         "verify-webhook",
     ];
     assert_eq!(names, known, "a sample came or went");

@@ -1,0 +1,3 @@
+module energy-bill
+
+go 1.21
