@@ -1,6 +1,9 @@
 //! What a run is started with.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
 
 /// Who runs, and with what.
 ///
@@ -58,10 +61,39 @@ impl Environment {
         })
     }
 
+    /// The value of `key` as any type that a text can be parsed as, such as a number; an error for
+    /// people where it is missing or no such text.
+    pub fn parse<T: FromStr<Err: fmt::Display>>(&self, key: &str) -> Result<T, String> {
+        parsed(key, self.require(key)?)
+    }
+
+    /// The same, or `default` where the key is missing.
+    pub fn parse_or<T: FromStr<Err: fmt::Display>>(
+        &self,
+        key: &str,
+        default: T,
+    ) -> Result<T, String> {
+        self.get(key).map_or(Ok(default), |value| parsed(key, value))
+    }
+
+    /// The value of `key` as JSON of any type that serde can read; an error for people where it is
+    /// missing or no such JSON.
+    pub fn json<T: DeserializeOwned>(&self, key: &str) -> Result<T, String> {
+        // What serde_json says may quote the value, which may be a secret; its place may not.
+        serde_json::from_str(self.require(key)?).map_err(|error| {
+            let place = (error.line(), error.column());
+            format!("{key} is not the JSON it should be, from line {}, column {}", place.0, place.1)
+        })
+    }
+
     /// Every key with its value.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(key: &str, value: &str) -> Result<T, String> {
+    value.trim().parse().map_err(|error| format!("{key} cannot be used: {error}"))
 }
 
 /// Of two entries with the same key, the first is found.
@@ -102,6 +134,23 @@ mod tests {
     fn a_missing_key_is_named_and_the_error_speaks_of_policies() {
         let error = context().environment.require("API_KEY").unwrap_err();
         assert!(error.starts_with("API_KEY ") && error.contains("policy"), "{error}");
+    }
+
+    #[test]
+    fn values_are_read_as_what_they_are_and_never_shown() {
+        let entries = [("LIMIT", " 2.5 "), ("PRICES", r#"{"a": 1}"#), ("WRONG", "hush")];
+        let environment: Environment = entries.into_iter().collect();
+        assert_eq!(environment.parse("LIMIT"), Ok(2.5));
+        assert_eq!(environment.parse_or("NONE", 7), Ok(7));
+        assert_eq!(environment.json("PRICES"), Ok(serde_json::json!({"a": 1})));
+        for error in [
+            environment.parse::<f64>("WRONG").unwrap_err(),
+            environment.parse_or("WRONG", 1_u8).unwrap_err(),
+            environment.json::<Vec<u8>>("WRONG").unwrap_err(),
+        ] {
+            assert!(error.starts_with("WRONG ") && !error.contains("hush"), "{error}");
+        }
+        assert!(environment.parse::<f64>("NONE").unwrap_err().contains("policy"));
     }
 
     #[test]

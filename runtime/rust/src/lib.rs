@@ -34,9 +34,10 @@
 pub mod console;
 mod context;
 mod entry;
+pub mod http;
 
 pub use context::{Context, Environment};
-pub use serde_json::Value;
+pub use serde_json::{Value, json};
 
 #[doc(hidden)]
 pub mod bindings {
