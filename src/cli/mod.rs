@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! Owns what can be typed, what is printed, and the exit codes. Every command but `serve`,
-//! `config`, `build`, those that keep and move a whole store, and an `exec` of a bare module is a
+//! `config`, `build`, `new`, those that keep and move a whole store, and an `exec` of a bare module is a
 //! client of the HTTP API, over [`Client`]; it knows neither the store nor the sandbox.
 
 mod action;
@@ -22,6 +22,7 @@ mod failure;
 mod input;
 mod local;
 mod module;
+mod new;
 mod output;
 mod policy;
 mod policy_rules;
@@ -31,6 +32,7 @@ mod secret;
 mod serve;
 mod slots;
 mod store;
+mod template;
 mod token;
 mod transport;
 mod trigger;
@@ -147,6 +149,8 @@ pub enum Command {
     Exec(ExecArgs),
     /// Make a module of an analysis written in JavaScript or TypeScript
     Build(build::BuildArgs),
+    /// Write the project of a new analysis
+    New(new::NewArgs),
     /// What is a request to the API.
     #[command(flatten)]
     Api(ApiCommand),
@@ -268,6 +272,7 @@ async fn dispatch(Cli { global, command }: Cli) -> ExitCode {
         Command::Exec(args) => ask(&global, ApiCommand::Exec(args)).await,
         Command::Api(command) => ask(&global, command).await,
         Command::Build(args) => finish(build::build(&args, &global).await),
+        Command::New(args) => finish(new::new(&args, &global)),
         // Answered before there were threads.
         Command::Compile | Command::BuildScript => ExitCode::SUCCESS,
     }

@@ -39,4 +39,5 @@ mod serve;
 mod shut;
 mod starts;
 mod tampering;
+mod templates;
 mod transcript;
