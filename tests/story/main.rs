@@ -31,6 +31,7 @@ mod queue;
 mod reasons;
 mod redaction;
 mod runs;
+mod sample_apis;
 mod samples;
 mod scripts;
 mod sdk;

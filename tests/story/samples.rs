@@ -34,15 +34,23 @@ pub fn shown(run: &Value) -> Value {
 
 /// Stores a sample with its secrets and its policy; answers the analysis's id.
 pub async fn install(api: &Api, name: &str) -> String {
+    install_with(api, name, |text| text).await
+}
+
+/// The same, with a change of the JSON of its policy and its variables.
+pub async fn install_with(api: &Api, name: &str, change: impl Fn(String) -> String) -> String {
     let folder = repository().join("sample-analyses").join(name);
+    let changed = |file: &str| -> Value {
+        change(read(&folder, file).to_string()).parse().expect("JSON, also after the change")
+    };
     for secret in read(&folder, "secrets.json").as_array().expect("a list") {
         api.post("/secrets", secret.clone()).await.ok();
     }
-    api.post("/am", read(&folder, "policy.json")).await.ok();
+    api.post("/am", changed("policy.json")).await.ok();
     let analysis = json!({
         "name": name,
         "tags": [{"key": "sample", "value": name}],
-        "variables": read(&folder, "variables.json"),
+        "variables": changed("variables.json"),
     });
     let id = text(&api.post("/analysis", analysis).await.ok()["id"]);
     api.upload(&id, &sample_bytes(name)).await.ok();
@@ -171,6 +179,7 @@ async fn every_sample_gives_what_its_folder_says() {
         .expect("the samples are there")
         .map(|entry| entry.expect("an entry").path())
         .filter(|folder| folder.join("expected.json").is_file())
+        // Those that call an API are told in sample_apis.rs.
         .filter(|folder| !folder.join("server.json").is_file())
         .map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
