@@ -18,8 +18,8 @@ function main(): void {
     const shown = amount(value.number) + " " + record.textOf("unit");
     print(record.textOf("variable") + ": " + shown + " is above " + amount(limit.number));
   }
-  const of = above.toString() + " of " + scope.items.length.toString();
-  print(of + " records are above " + amount(limit.number));
+  const counts = above.toString() + " of " + scope.items.length.toString();
+  print(counts + " records are above " + amount(limit.number));
 }
 
 function setting(key: string): string {
