@@ -36,8 +36,8 @@ export const console = {
   warn: at(WARN),
   error: at(ERROR),
   trace(...values) {
-    const frames = (new Error().stack ?? "").split("\n").filter((line) => line.includes(" at ") && !line.includes("(runner"));
-    write(DEBUG, [`Trace${values.length > 0 ? `: ${format(...values)}` : ""}`, ...frames].join("\n").trimEnd());
+    const frames = host.frames(new Error().stack ?? "").map((frame) => `    ${frame}`);
+    write(DEBUG, [`Trace${values.length > 0 ? `: ${format(...values)}` : ""}`, ...frames].join("\n"));
   },
   assert(condition, ...values) {
     if (condition) return;

@@ -245,9 +245,7 @@ export function errorText(error) {
   const message = String(error.message ?? "");
   const headline = message === "" ? name : name === "" ? message : `${name}: ${message}`;
   const stack = typeof error.stack === "string" ? error.stack : "";
-  const frames = stack
-    .split("\n")
-    .filter((line) => /^\s+at /.test(line) && !line.includes("(runner") && !line.includes("(node:") && !line.includes("(native)"));
+  const frames = host.frames(stack).map((frame) => `    ${frame}`);
   if (frames.length === 0) return stack === "" || message === "" ? `[${headline}]` : headline;
   return [headline, ...frames].join("\n");
 }

@@ -85,53 +85,44 @@ fn instead(name: &str) -> Option<&'static str> {
         "stream" | "stream/promises" | "stream/web" | "string_decoder" | "zlib" | "punycode" => {
             "bundle a package from npm that does it in JavaScript"
         }
-        "os" | "tty" | "repl" | "inspector" | "perf_hooks" | "v8" | "vm" | "module" | "domain"
-        | "async_hooks" | "diagnostics_channel" | "trace_events" | "wasi" | "sqlite" | "test"
-        | "constants" | "sys" => "nothing of the machine it would tell about is visible",
+        "os"
+        | "tty"
+        | "repl"
+        | "inspector"
+        | "perf_hooks"
+        | "v8"
+        | "vm"
+        | "module"
+        | "domain"
+        | "async_hooks"
+        | "diagnostics_channel"
+        | "trace_events"
+        | "wasi"
+        | "sqlite"
+        | "test"
+        | "constants"
+        | "sys" => "nothing of the machine it would tell about is visible",
         _ => return None,
     })
 }
 
 /// Finds built-in modules, and says why there are no others.
 #[derive(Clone, Default)]
-pub struct Builtins(Rc<RefCell<Cache>>);
-
-/// What was compiled already, while a snapshot is prepared.
-#[derive(Default)]
-struct Cache {
-    compiler: Option<Compiler>,
-    bytecode: BTreeMap<&'static str, Rc<[u8]>>,
-}
+pub struct Builtins(Rc<RefCell<BTreeMap<&'static str, Rc<[u8]>>>>);
 
 impl Builtins {
-    /// Compiles each module once, for all realms, until the snapshot is made.
-    pub fn compiling(compiler: Compiler) -> Self {
-        Self(Rc::new(RefCell::new(Cache { compiler: Some(compiler), bytecode: BTreeMap::new() })))
+    /// Compiles all of them, for the realms that are made until the snapshot is.
+    pub fn compiled(compiler: &Compiler) -> Result<Self, Failure> {
+        let one = |(name, source): &(&'static str, &str)| {
+            compiler.compile(name, source, false).map(|bytecode| (*name, Rc::from(bytecode)))
+        };
+        let all = SOURCES.iter().map(one).collect::<Result<_, _>>()?;
+        Ok(Self(Rc::new(RefCell::new(all))))
     }
 
-    /// The compiler.
-    pub fn with_compiler<T>(&self, what: impl FnOnce(&Compiler) -> T) -> Option<T> {
-        self.0.borrow().compiler.as_ref().map(what)
-    }
-
-    /// A module's bytecode, while there is a compiler. Nothing stays borrowed: a module that is
-    /// loaded loads those that it imports.
-    fn bytecode(&self, name: &'static str, source: &str) -> Option<Result<Rc<[u8]>, Failure>> {
-        let cache = &mut *self.0.borrow_mut();
-        let compiler = cache.compiler.as_ref()?;
-        if let Some(known) = cache.bytecode.get(name) {
-            return Some(Ok(known.clone()));
-        }
-        let compiled = compiler.compile(name, source).map(Rc::<[u8]>::from);
-        if let Ok(bytecode) = &compiled {
-            cache.bytecode.insert(name, bytecode.clone());
-        }
-        Some(compiled)
-    }
-
-    /// Forgets the compiler and what it made.
+    /// Forgets what was compiled. What a run asks for later is compiled then.
     pub fn finish(&self) {
-        *self.0.borrow_mut() = Cache::default();
+        self.0.borrow_mut().clear();
     }
 }
 
@@ -195,10 +186,11 @@ impl Loader for Builtins {
         if !name.starts_with(INTERNAL) {
             state::with(|state| state.loaded.push(name));
         }
-        match self.bytecode(name, source) {
+        // Nothing stays borrowed: a module that is loaded loads those that it imports.
+        let compiled = self.0.borrow().get(name).cloned();
+        match compiled {
             // SAFETY: the bytes are our own compiler's.
-            Some(Ok(bytecode)) => unsafe { Module::load(ctx.clone(), &bytecode) },
-            Some(Err(failure)) => Err(Exception::throw_message(ctx, &failure.with_place(name))),
+            Some(bytecode) => unsafe { Module::load(ctx.clone(), &bytecode) },
             None => Module::declare(ctx.clone(), *name, *source),
         }
     }

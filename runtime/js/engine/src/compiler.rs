@@ -21,9 +21,14 @@ impl Compiler {
     }
 
     /// Compiles one module, without its source: that would be kept once for each function.
-    pub fn compile(&self, name: &str, source: &str) -> Result<Vec<u8>, Failure> {
+    /// `places` says whether errors can tell where in it they happened.
+    pub fn compile(&self, name: &str, source: &str, places: bool) -> Result<Vec<u8>, Failure> {
         self.0.with(|ctx| {
-            let options = WriteOptions { strip_source: true, ..WriteOptions::default() };
+            let options = WriteOptions {
+                strip_source: true,
+                strip_debug: !places,
+                ..WriteOptions::default()
+            };
             Module::declare(ctx.clone(), name, source)
                 .and_then(|module| module.write(options))
                 .catch(&ctx)

@@ -78,11 +78,7 @@ pub fn turn<'js>(ctx: &Ctx<'js>, hooks: &Hooks<'js>, goal: Goal<'_, 'js>) -> Res
 }
 
 /// Runs the jobs that are queued, and those that they queue.
-fn drain<'js>(
-    ctx: &Ctx<'js>,
-    hooks: &Hooks<'js>,
-    root: Option<&Promise<'js>>,
-) -> Result<(), End> {
+fn drain<'js>(ctx: &Ctx<'js>, hooks: &Hooks<'js>, root: Option<&Promise<'js>>) -> Result<(), End> {
     let mut after = 0;
     loop {
         exited()?;
@@ -108,7 +104,8 @@ pub fn unhandled<'js>(
     let root = root.map(|root| root.as_value().as_raw());
     loop {
         // One at a time: a listener is JavaScript, and may reject more of them.
-        let next = state::with(|state| (!state.rejections.is_empty()).then(|| state.rejections.remove(0)));
+        let next =
+            state::with(|state| (!state.rejections.is_empty()).then(|| state.rejections.remove(0)));
         let Some(rejection) = next else { return Ok(()) };
         if Some(rejection.promise) == root {
             continue;
@@ -121,11 +118,7 @@ pub fn unhandled<'js>(
 }
 
 /// Fires the timers that are due, in their order: whether there was one.
-fn fire<'js>(
-    ctx: &Ctx<'js>,
-    hooks: &Hooks<'js>,
-    root: Option<&Promise<'js>>,
-) -> Result<bool, End> {
+fn fire<'js>(ctx: &Ctx<'js>, hooks: &Hooks<'js>, root: Option<&Promise<'js>>) -> Result<bool, End> {
     if state::with(|state| state.timers.is_empty()) {
         return Ok(false);
     }
@@ -169,7 +162,9 @@ fn advance<'js>(
         }
         let told = match event {
             Event::Head { status, headers } => hooks.head(id, status, headers),
-            Event::Chunk(chunk) => bytes::array(ctx, &chunk).and_then(|it| hooks.chunk(id, Some(it))),
+            Event::Chunk(chunk) => {
+                bytes::array(ctx, &chunk).and_then(|it| hooks.chunk(id, Some(it)))
+            }
             Event::End => hooks.chunk(id, None),
             Event::Failed(why) => hooks.failed(id, &why),
         };

@@ -50,7 +50,9 @@ impl Failure {
 pub fn of(error: &CaughtError<'_>) -> Failure {
     match error {
         CaughtError::Error(error) => Failure::new(error.to_string()),
-        CaughtError::Exception(exception) => thrown(&exception.as_object().clone().into_value(), None),
+        CaughtError::Exception(exception) => {
+            thrown(&exception.as_object().clone().into_value(), None)
+        }
         CaughtError::Value(value) => thrown(value, None),
     }
 }
@@ -77,14 +79,19 @@ pub fn thrown<'js>(value: &Value<'js>, hooks: Option<&Hooks<'js>>) -> Failure {
     };
     let mut next = error.get::<_, Value>("cause").ok();
     for _ in 0..CAUSES {
-        let Some(cause) = next.filter(|cause| !cause.is_undefined() && !cause.is_null()) else { break };
+        let Some(cause) = next.filter(|cause| !cause.is_undefined() && !cause.is_null()) else {
+            break;
+        };
         let object = cause.as_object().filter(|object| object.is_error());
         let line = match object {
             Some(object) => headline(object),
             None => coerce(&cause),
         };
         // Most causes are in the message already: whoever wraps an error repeats it.
-        if !failure.text.contains(line.split_once(": ").map_or(line.as_str(), |(_, message)| message)) {
+        if !failure
+            .text
+            .contains(line.split_once(": ").map_or(line.as_str(), |(_, message)| message))
+        {
             failure.text.push_str("\ncaused by ");
             failure.text.push_str(&line);
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The stack that calls of the script may take, in bytes of the C stack. The machine's own stack
 /// is 1 MiB and taken faster: this is where a recursion throws before it would trap.
-pub const STACK: usize = 192 << 10;
+pub const STACK: usize = 256 << 10;
 
 static WIPING: AtomicBool = AtomicBool::new(false);
 
@@ -35,6 +35,16 @@ fn wiping() -> bool {
     WIPING.load(Ordering::Relaxed)
 }
 
+/// Wipes memory that is about to be freed.
+///
+/// # Safety
+/// It must be that large, and nobody's.
+unsafe fn clear(at: *mut u8, size: usize) {
+    unsafe { ptr::write_bytes(at, 0, size) };
+    // Or else the compiler finds that nobody reads what was written.
+    std::hint::black_box(at);
+}
+
 /// The memory of this crate.
 struct Rust;
 
@@ -51,7 +61,7 @@ unsafe impl GlobalAlloc for Rust {
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         unsafe {
             if wiping() {
-                ptr::write_bytes(at, 0, layout.size());
+                clear(at, layout.size());
             }
             System.dealloc(at, layout);
         }
@@ -89,7 +99,7 @@ unsafe impl rquickjs::allocator::Allocator for Script {
     unsafe fn dealloc(&mut self, at: *mut u8) {
         unsafe {
             if wiping() {
-                ptr::write_bytes(at, 0, malloc_usable_size(at.cast()));
+                clear(at, malloc_usable_size(at.cast()));
             }
             free(at.cast());
         }

@@ -12,7 +12,9 @@ pub fn here(ctx: &Ctx<'_>) -> Option<String> {
 
 /// The first place of a stack that lies in the script.
 pub fn first(stack: &str) -> Option<String> {
-    state::with(|state| stack.lines().find_map(|line| within(line, &state.script)).map(str::to_owned))
+    state::with(|state| {
+        stack.lines().find_map(|line| within(line, &state.script)).map(str::to_owned)
+    })
 }
 
 /// The lines of a stack that lie in the script, in the words of the stack.

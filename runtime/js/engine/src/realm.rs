@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use rquickjs::{CatchResultExt, Context, Ctx, Module, Object, Persistent, Promise, Runtime, Value, qjs};
+use rquickjs::{
+    CatchResultExt, Context, Ctx, Module, Object, Persistent, Promise, Runtime, Value, qjs,
+};
 
 use crate::builtins::{self, Builtins};
 use crate::failure::{self, Failure};
@@ -49,13 +51,19 @@ impl Realm {
             let import = || -> rquickjs::Result<Object<'_>> {
                 Module::import(&ctx, builtins::PRELUDE)?.finish::<Object<'_>>()
             };
-            import().catch(&ctx).map(|space| Hooks::new(space).save(&ctx)).map_err(|e| failure::of(&e))
+            import()
+                .catch(&ctx)
+                .map(|space| Hooks::new(space).save(&ctx))
+                .map_err(|e| failure::of(&e))
         })?;
         Ok(Self { hooks, module: None, context })
     }
 
     /// Gives access to the realm and its hooks.
-    pub fn with<T>(&self, what: impl for<'js> FnOnce(&Ctx<'js>, &Hooks<'js>) -> T) -> Result<T, Failure> {
+    pub fn with<T>(
+        &self,
+        what: impl for<'js> FnOnce(&Ctx<'js>, &Hooks<'js>) -> T,
+    ) -> Result<T, Failure> {
         self.context.with(|ctx| {
             let hooks = self.hooks.clone().restore(&ctx);
             let hooks = hooks.map_err(|error| Failure::new(error.to_string()))?;
@@ -85,7 +93,10 @@ impl Realm {
     pub fn preload(&self, names: &[&'static str]) -> Result<(), Failure> {
         self.with(|ctx, hooks| {
             let import = |name: &&str| Module::import(ctx, *name)?.finish::<Value<'_>>();
-            names.iter().try_for_each(|name| import(name).map(drop)).map_err(|_| failure::pending(ctx, hooks))
+            names
+                .iter()
+                .try_for_each(|name| import(name).map(drop))
+                .map_err(|_| failure::pending(ctx, hooks))
         })?
     }
 

@@ -25,7 +25,10 @@ pub struct Request {
 /// What a request has to tell.
 pub enum Event {
     /// The answer's status, and its headers as names and values by turns.
-    Head { status: u16, headers: Vec<String> },
+    Head {
+        status: u16,
+        headers: Vec<String>,
+    },
     Chunk(Vec<u8>),
     End,
     Failed(String),
@@ -79,7 +82,9 @@ impl Request {
             match headers.append(name, value.as_bytes()) {
                 // Those that belong to the connection are the host's business.
                 Ok(()) | Err(HeaderError::Forbidden) => {}
-                Err(_) => return Err(format!("the header {name:?} cannot be sent with this value")),
+                Err(_) => {
+                    return Err(format!("the header {name:?} cannot be sent with this value"));
+                }
             }
         }
         let request = OutgoingRequest::new(headers);
@@ -217,7 +222,9 @@ fn words(code: &ErrorCode) -> String {
             return format!("the name of the host does not resolve ({rcode})");
         }
         ErrorCode::DnsTimeout => "the name of the host did not resolve in time",
-        ErrorCode::DestinationNotFound | ErrorCode::DestinationUnavailable => "the host was not found",
+        ErrorCode::DestinationNotFound | ErrorCode::DestinationUnavailable => {
+            "the host was not found"
+        }
         ErrorCode::DestinationIpProhibited => "the address of the host is not allowed",
         ErrorCode::DestinationIpUnroutable => "there is no route to the host",
         ErrorCode::ConnectionRefused => "the connection was refused",

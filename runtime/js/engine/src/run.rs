@@ -3,11 +3,11 @@
 use rquickjs::Coerced;
 
 use crate::bindings::exports::runner::analysis::entry::Context;
+use crate::clock;
 use crate::event_loop::{self, End, Goal};
 use crate::failure::{self, Failure};
 use crate::realm::Realm;
 use crate::state::{self, Phase};
-use crate::clock;
 
 /// Runs the script once. An instance does it only once: the host makes a new one for each run.
 pub fn run(context: Context, scope: String) -> Result<Option<String>, String> {

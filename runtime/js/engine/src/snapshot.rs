@@ -37,10 +37,11 @@ fn prepare(name: &str, source: &str) -> Result<Vec<String>, Failure> {
         state.seed = hash(source);
     });
     let broken = |error: rquickjs::Error| Failure::new(error.to_string());
-    let builtins = Builtins::compiling(Compiler::new().map_err(broken)?);
-    let bytecode = builtins
-        .with_compiler(|compiler| compiler.compile(name, source))
-        .unwrap_or_else(|| Err(Failure::new("there is no compiler")))?;
+    let compiler = Compiler::new().map_err(broken)?;
+    let bytecode = compiler.compile(name, source, true)?;
+    let builtins = Builtins::compiled(&compiler)?;
+    // The realm then takes the place of the compiler, at the beginning of the memory.
+    drop(compiler);
     let mut realm = Realm::new(builtins.clone())?;
     realm.load(&bytecode)?;
     // The script's own top level must not pay for those that it imports.

@@ -16,9 +16,12 @@ pub fn install(host: &Object<'_>) -> rquickjs::Result<()> {
 }
 
 fn unknown(ctx: &Ctx<'_>, algorithm: &str) -> rquickjs::Error {
-    Exception::throw_type(ctx, &format!(
-        "there is no digest {algorithm:?}; there are md5, sha1, sha224, sha256, sha384 and sha512"
-    ))
+    Exception::throw_type(
+        ctx,
+        &format!(
+            "there is no digest {algorithm:?}; there are md5, sha1, sha224, sha256, sha384 and sha512"
+        ),
+    )
 }
 
 fn digest<'js>(

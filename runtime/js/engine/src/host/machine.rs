@@ -9,28 +9,41 @@ use crate::builtins;
 use crate::bytes::Text;
 use crate::state::{self, Phase};
 use crate::touch::{self, Touch, touch};
-use crate::clock;
+use crate::{clock, position};
 
 /// Adds these functions to those of the host.
 pub fn install(host: &Object<'_>) -> rquickjs::Result<()> {
     let ctx = host.ctx();
     host.set("log", Function::new(ctx.clone(), log)?)?;
-    host.set("touchEnvironment", Function::new(ctx.clone(), |ctx: Ctx<'_>| touch(&ctx, Touch::Environment))?)?;
-    host.set("touchProcess", Function::new(ctx.clone(), |ctx: Ctx<'_>| touch(&ctx, Touch::Process))?)?;
+    host.set(
+        "touchEnvironment",
+        Function::new(ctx.clone(), |ctx: Ctx<'_>| touch(&ctx, Touch::Environment))?,
+    )?;
+    host.set(
+        "touchProcess",
+        Function::new(ctx.clone(), |ctx: Ctx<'_>| touch(&ctx, Touch::Process))?,
+    )?;
     host.set("running", Function::new(ctx.clone(), || state::phase() == Phase::Running)?)?;
     host.set("context", Function::new(ctx.clone(), context)?)?;
     host.set("environment", Function::new(ctx.clone(), environment)?)?;
+    host.set("frames", Function::new(ctx.clone(), |stack: Text| position::frames(&stack.0))?)?;
     host.set("scope", Function::new(ctx.clone(), || state::with(|state| state.scope.clone()))?)?;
     host.set("random", Function::new(ctx.clone(), chance)?)?;
     host.set("randomFill", Function::new(ctx.clone(), fill)?)?;
     host.set("setTimer", Function::new(ctx.clone(), set_timer)?)?;
-    host.set("clearTimer", Function::new(ctx.clone(), |id: u32| state::with(|state| state.timers.clear(id)))?)?;
+    host.set(
+        "clearTimer",
+        Function::new(ctx.clone(), |id: u32| state::with(|state| state.timers.clear(id)))?,
+    )?;
     let hold = |id: u32, held: bool| state::with(|state| state.timers.hold(id, held));
     host.set("holdTimer", Function::new(ctx.clone(), hold)?)?;
     host.set("exit", Function::new(ctx.clone(), exit)?)?;
     host.set("memory", Function::new(ctx.clone(), memory)?)?;
     host.set("load", Function::new(ctx.clone(), load)?)?;
-    host.set("setExitCode", Function::new(ctx.clone(), |code: i32| state::with(|state| state.code = code))?)?;
+    host.set(
+        "setExitCode",
+        Function::new(ctx.clone(), |code: i32| state::with(|state| state.code = code))?,
+    )?;
     host.set("promise", Function::new(ctx.clone(), promise)?)
 }
 

@@ -12,8 +12,14 @@ pub fn install(host: &Object<'_>) -> rquickjs::Result<()> {
     host.set("changeUrl", Function::new(ctx.clone(), change)?)?;
     host.set("parseForm", Function::new(ctx.clone(), parse_form)?)?;
     host.set("writeForm", Function::new(ctx.clone(), write_form)?)?;
-    host.set("domainToAscii", Function::new(ctx.clone(), |text: Text| quirks::domain_to_ascii(&text.0))?)?;
-    host.set("domainToUnicode", Function::new(ctx.clone(), |text: Text| quirks::domain_to_unicode(&text.0))?)
+    host.set(
+        "domainToAscii",
+        Function::new(ctx.clone(), |text: Text| quirks::domain_to_ascii(&text.0))?,
+    )?;
+    host.set(
+        "domainToUnicode",
+        Function::new(ctx.clone(), |text: Text| quirks::domain_to_unicode(&text.0))?,
+    )
 }
 
 /// The parts of a URL, in the order in which `../prelude/url.js` names them.
