@@ -4,9 +4,10 @@
 //! Owns the form of an entry. Entries are written in the transaction of the change they tell of,
 //! and the store lets nobody edit them. An entry never holds a value.
 
+use std::fmt;
+
 use serde_json::Value;
 
-use crate::auth::Principal;
 use crate::clock::Timestamp;
 use crate::id::Id;
 
@@ -85,7 +86,7 @@ impl Event {
 pub struct Entry {
     /// When.
     pub at: Timestamp,
-    /// Who, in the form of [`Principal`]'s text.
+    /// Who, in the form of [`Principal`](crate::auth::Principal)'s text.
     pub principal: String,
     /// What.
     pub event: Event,
@@ -96,8 +97,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of now.
-    pub fn new(principal: &Principal, event: Event, resource: Id, detail: &Value) -> Self {
+    /// An entry of now. Who acts inside a run names that too, behind the principal, as in
+    /// `analysis:66f0…/run:66f1…`.
+    pub fn new(principal: &impl fmt::Display, event: Event, resource: Id, detail: &Value) -> Self {
         let principal = principal.to_string();
         Self { at: Timestamp::now(), principal, event, resource, detail: detail.to_string() }
     }

@@ -70,9 +70,44 @@ fn is_first(depth: &u32) -> bool {
     *depth == 0
 }
 
+/// The runs that caused one another before something happened; none by default.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Chain {
+    /// How many they are.
+    pub depth: u32,
+    /// The first of them.
+    pub root: Option<Id>,
+}
+
 impl Cause {
     /// A cause that no action and no run stands behind.
     pub fn new(kind: CauseKind, by: impl Into<String>) -> Self {
         Self { kind, by: by.into(), action: None, root: None, depth: 0 }
+    }
+
+    /// The same cause, at the end of a chain.
+    pub fn after(self, Chain { depth, root }: Chain) -> Self {
+        Self { root, depth, ..self }
+    }
+
+    /// The chain of what `run` causes, which this set off.
+    pub fn chain(&self, run: Id) -> Chain {
+        Chain { depth: self.depth + 1, root: self.root.or(Some(run)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_counts_its_runs_and_keeps_the_first() {
+        let [first, second] = [1, 2].map(|number| Id::from_bytes([number; 12]));
+        let cause = Cause::new(CauseKind::Api, "token");
+        let chain = cause.chain(first);
+        assert_eq!(chain, Chain { depth: 1, root: Some(first) });
+        let next = Cause::new(CauseKind::Condition, "action").after(chain);
+        assert_eq!(next.chain(second), Chain { depth: 2, root: Some(first) });
+        assert_eq!(cause.after(Chain::default()).depth, 0);
     }
 }

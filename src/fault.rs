@@ -142,6 +142,7 @@ codes! {
     ChainTooDeep "chain_too_deep" => "Runs caused one another in too long a chain.";
     KeyReused "idempotency_key_reused" => "The idempotency key was used for another request.";
     QueueFull "queue_full" => "Too many runs of the analysis wait already; try again later.";
+    TooManyRequests "too_many_requests" => "A run asks for more at once than it may; wait for answers first.";
     TooLarge "too_large" => "The body is larger than the limit.";
     StoreUnreadable "store_unreadable" => "The data directory, its format or its keys cannot be read.";
     CannotVerify "cannot_verify" => "The secret that a webhook is checked with cannot be used; the action's fault says why.";
@@ -172,7 +173,7 @@ impl ErrorCode {
             Self::ChainTooDeep => 409,
             Self::TooLarge => 413,
             Self::KeyReused => 422,
-            Self::QueueFull => 429,
+            Self::QueueFull | Self::TooManyRequests => 429,
             Self::StoreUnreadable | Self::InternalError => 500,
             Self::CannotVerify | Self::Unavailable | Self::Unreachable => 503,
         }
@@ -183,7 +184,11 @@ impl ErrorCode {
         match self {
             Self::Unauthenticated | Self::InvalidSignature | Self::Denied => 4,
             Self::StoreUnreadable => 5,
-            Self::CannotVerify | Self::Unavailable | Self::Unreachable | Self::QueueFull => 6,
+            Self::CannotVerify
+            | Self::Unavailable
+            | Self::Unreachable
+            | Self::QueueFull
+            | Self::TooManyRequests => 6,
             Self::InternalError => 70,
             _ => 3,
         }

@@ -185,6 +185,7 @@ impl House {
             retries: false,
             trigger_entries: Default::default(),
             stop: None,
+            chain: Default::default(),
             snapshot,
             variables: Vec::new(),
             limits,

@@ -123,7 +123,7 @@ pub async fn create(caller: Caller, Body(new): Body<NewPolicy>) -> Answer<Policy
         updated_at: now,
     };
     let am_id = policy.id;
-    let entry = Entry::new(&caller.principal, Event::PolicyCreate, am_id, &detail(&policy));
+    let entry = Entry::new(&caller, Event::PolicyCreate, am_id, &detail(&policy));
     caller.tenant.create_policy(policy, entry).await?;
     Ok(Success::created(PolicyMade { am_id }))
 }
@@ -165,7 +165,7 @@ pub async fn edit(
     policy.active = change.active.unwrap_or(policy.active);
     // Always later than before, so that it also tells editions apart.
     policy.updated_at = Timestamp::now().max(read_at.plus(Duration::from_millis(1)));
-    let entry = Entry::new(&caller.principal, Event::PolicyEdit, policy.id, &detail(&policy));
+    let entry = Entry::new(&caller, Event::PolicyEdit, policy.id, &detail(&policy));
     caller.tenant.edit_policy(policy, read_at, entry).await.map_err(|error| match error {
         store::Error::NotFound => Refusal::new(
             ErrorCode::Conflict,
@@ -184,7 +184,7 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     let policy = find(&caller, &id, Action::Delete).await?;
     check_protection(&policy.tags)?;
     let detail = json!({"name": policy.name});
-    let entry = Entry::new(&caller.principal, Event::PolicyDelete, policy.id, &detail);
+    let entry = Entry::new(&caller, Event::PolicyDelete, policy.id, &detail);
     caller.tenant.delete_policy(policy.id, entry).await.map_err(not_found)?;
     Ok(Success::ok("Access Management Successfully Deleted"))
 }

@@ -85,7 +85,7 @@ pub async fn create(caller: Caller, Body(body): Body<ActionBody>) -> Answer<Acti
     check(&caller, &action).await?;
     let (id, preview, hook) = (action.id, action.trigger.preview(now, now), hook(&action));
     let next_at = due(&action, now);
-    let entry = Entry::new(&caller.principal, Event::ActionCreate, id, &detail(&action));
+    let entry = Entry::new(&caller, Event::ActionCreate, id, &detail(&action));
     caller.tenant.create_action(action, next_at, entry).await?;
     let (next, changes) = preview.map(|preview| (preview.next, preview.changes)).unzip();
     Ok(Success::created(ActionMade { action: id, hook, next, changes }))
@@ -145,7 +145,7 @@ pub async fn edit(
         message = format!("{message}; next: {}", next.join(", "));
         message.extend(preview.changes.iter().flat_map(|change| ["; ", change]));
     }
-    let entry = Entry::new(&caller.principal, Event::ActionEdit, action.id, &detail(&action));
+    let entry = Entry::new(&caller, Event::ActionEdit, action.id, &detail(&action));
     let edited = caller.tenant.edit_action(action, read_at, next_at, entry).await;
     edited.map_err(|error| match error {
         store::Error::NotFound => Refusal::new(
@@ -164,7 +164,7 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     let stored = find(&caller, &id, policy::Action::Delete).await?;
     check_protection(&stored.action.tags)?;
     let (id, detail) = (stored.action.id, json!({"name": stored.action.name}));
-    let entry = Entry::new(&caller.principal, Event::ActionDelete, id, &detail);
+    let entry = Entry::new(&caller, Event::ActionDelete, id, &detail);
     caller.tenant.delete_action(id, entry).await.map_err(not_found)?;
     Ok(Success::ok("Action Successfully Deleted"))
 }

@@ -205,7 +205,7 @@ pub async fn create(caller: Caller, Body(new): Body<AnalysisFields>) -> Answer<A
     stored.variables = edit.variables.flatten();
     let token = Token::generate(TokenKind::Analysis);
     let detail = json!({"name": stored.analysis.name, "tags": stored.analysis.tags});
-    let entry = Entry::new(&caller.principal, Event::AnalysisCreate, id, &detail);
+    let entry = Entry::new(&caller, Event::AnalysisCreate, id, &detail);
     caller.tenant.create_analysis(stored, kept(&caller, id, &token), entry).await?;
     Ok(Success::created(AnalysisMade { id, token: (&token).into() }))
 }
@@ -249,7 +249,7 @@ pub async fn edit(
         "name": edit.name, "active": edit.active, "tags": edit.tags, "limits": edit.limits, "retry": edit.retry,
         "variables": edit.variables.is_some(),
     });
-    let entry = Entry::new(&caller.principal, Event::AnalysisEdit, id, &detail);
+    let entry = Entry::new(&caller, Event::AnalysisEdit, id, &detail);
     caller.tenant.edit_analysis(id, edit, entry).await.map_err(not_found)?;
     Ok(Success::ok("Successfully Updated"))
 }
@@ -261,7 +261,7 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     let StoredAnalysis { analysis, .. } = find(&caller, &id, Action::Delete).await?;
     check_protection(&analysis.tags)?;
     let detail = json!({"name": analysis.name});
-    let entry = Entry::new(&caller.principal, Event::AnalysisDelete, analysis.id, &detail);
+    let entry = Entry::new(&caller, Event::AnalysisDelete, analysis.id, &detail);
     caller.runner.delete_analysis(&caller.tenant, analysis.id, entry).await.map_err(not_found)?;
     Ok(Success::ok("Successfully Removed"))
 }
@@ -276,7 +276,7 @@ pub async fn token(caller: Caller, Path(id): Path<String>) -> Answer<AnalysisTok
     let token = Token::generate(TokenKind::Analysis);
     let (id, detail) = (stored.analysis.id, json!({"hint": token.hint()}));
     let edit = AnalysisEdit { token: Some(kept(&caller, id, &token)), ..AnalysisEdit::default() };
-    let entry = Entry::new(&caller.principal, Event::AnalysisToken, id, &detail);
+    let entry = Entry::new(&caller, Event::AnalysisToken, id, &detail);
     caller.tenant.edit_analysis(id, edit, entry).await.map_err(not_found)?;
     Ok(Success::ok(AnalysisTokenMade { analysis_token: (&token).into() }))
 }

@@ -1,18 +1,20 @@
 //! Who calls, and whether policies let them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 
 use super::State;
 use super::reply::Refusal;
 use crate::auth::Principal;
+use crate::cause::{Cause, CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
-use crate::pipeline::{Runner, Snapshot};
+use crate::pipeline::{GuestRun, Runner, Snapshot};
 use crate::policy::{Action, Object, ResourceType};
 use crate::store::{Tenant, TokenOwner};
 use crate::vault::TokenKind;
@@ -37,6 +39,8 @@ pub struct Caller {
     pub tenant: Tenant,
     /// The product.
     pub runner: Arc<Runner>,
+    /// The run whose guest calls, from inside.
+    pub guest: Option<Arc<GuestRun>>,
     /// What policies allow, for an analysis.
     snapshot: Option<Arc<Snapshot>>,
 }
@@ -45,26 +49,38 @@ pub struct Caller {
 #[derive(Clone)]
 pub struct Trusted(pub Principal);
 
+/// Marks a request that the guest of a run sent to the runner itself: the only way on which the
+/// run's token counts.
+#[derive(Clone)]
+pub(super) struct FromGuest(pub Arc<GuestRun>);
+
+/// The run whose guest sent the request with these extensions, if one did.
+pub(super) fn of_guest(extensions: &Extensions) -> Option<&Arc<GuestRun>> {
+    extensions.get::<FromGuest>().map(|FromGuest(run)| run)
+}
+
 impl FromRequestParts<State> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
         let runner = Arc::clone(&state.runner);
-        let (principal, profile) = match parts.extensions.get::<Trusted>() {
-            Some(Trusted(principal)) => (principal.clone(), runner.profile()),
-            None => recognise(&runner, &parts.headers).await?,
+        let guest = of_guest(&parts.extensions).cloned();
+        let (principal, profile) = match (parts.extensions.get::<Trusted>(), &guest) {
+            (None, Some(run)) => recognise_guest(&runner, run, &parts.headers).await?,
+            (Some(Trusted(principal)), _) => (principal.clone(), runner.profile()),
+            (None, None) => recognise(&runner, sent_token(&parts.headers)?).await?,
         };
         let tenant = runner.tenant(profile);
         let snapshot = match &principal {
             Principal::Analysis { id } => Some(runner.snapshot(&tenant, *id).await?),
             _ => None,
         };
-        Ok(Self { principal, tenant, runner, snapshot })
+        Ok(Self { principal, tenant, runner, guest, snapshot })
     }
 }
 
-/// Whose token the request carries.
-async fn recognise(runner: &Runner, headers: &HeaderMap) -> Result<(Principal, Id), Refusal> {
+/// The token that a request carries.
+fn sent_token(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut sent = TOKEN_HEADERS.iter().filter_map(|name| headers.get(*name));
     let token = sent.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = match token.split_once(' ') {
@@ -72,10 +88,36 @@ async fn recognise(runner: &Runner, headers: &HeaderMap) -> Result<(Principal, I
         _ => token,
     };
     let token = token.trim();
-    let invalid = |message: &str| Refusal::new(ErrorCode::Unauthenticated, message);
     if token.is_empty() {
         return Err(invalid("no token was sent; send one in the header `token`"));
     }
+    Ok(token)
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal::new(ErrorCode::Unauthenticated, message)
+}
+
+/// Whose token the guest of a run sends: its own, or any other that it was given and that counts
+/// outside as well.
+async fn recognise_guest(
+    runner: &Runner,
+    run: &GuestRun,
+    headers: &HeaderMap,
+) -> Result<(Principal, Id), Refusal> {
+    let token = sent_token(headers)?;
+    if run.has_token(token) {
+        return Ok((Principal::Analysis { id: run.analysis }, run.profile));
+    }
+    let (principal, profile) = recognise(runner, token).await?;
+    match profile == run.profile {
+        true => Ok((principal, profile)),
+        false => Err(invalid("Invalid token: it is of another profile than the run")),
+    }
+}
+
+/// Whose token this is.
+async fn recognise(runner: &Runner, token: &str) -> Result<(Principal, Id), Refusal> {
     if let Some(run) = runner.vault().read_run_token(token) {
         let profile = runner.host().run_profile(run).await;
         let profile = profile.map_err(|_| invalid("Invalid token: its run is gone"))?;
@@ -101,7 +143,41 @@ async fn recognise(runner: &Runner, headers: &HeaderMap) -> Result<(Principal, I
     })
 }
 
+/// Who acts, in the form that the audit uses.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.principal.fmt(f)?;
+        match &self.guest {
+            Some(run) => write!(f, "/run:{}", run.run),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Caller {
+    /// What sets off a run that the caller starts.
+    pub fn cause(&self, kind: CauseKind) -> Cause {
+        Cause::new(kind, self.to_string()).after(self.chain())
+    }
+
+    /// The runs that caused one another before whatever the caller does.
+    pub fn chain(&self) -> Chain {
+        self.guest.as_ref().map(|run| run.chain).unwrap_or_default()
+    }
+
+    /// Refuses guests what would let them wait for others, or for no end.
+    pub fn require_outside(&self, what: &str) -> Result<(), Refusal> {
+        if self.guest.is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "{what} is not possible from inside a run: a run that waits holds a place that others \
+             need, those that it waits for too. Start the other run and end; let it start what \
+             comes next, or read /runs/:id in a later run"
+        );
+        Err(Refusal::invalid(message))
+    }
+
     /// Whether the caller may do this. Administrators may; analyses may what policies allow.
     pub fn may(&self, resource: ResourceType, action: Action, object: &Object<'_>) -> bool {
         match &self.snapshot {

@@ -10,7 +10,7 @@ use super::query::Query;
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::runs::{not_found, resolve, until_ended, wait};
 use crate::audit::{Entry, Event};
-use crate::cause::{Cause, CauseKind};
+use crate::cause::CauseKind;
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
 use crate::run::{Run, State};
@@ -31,10 +31,9 @@ pub struct RunCancelled {
     params(("id" = String, Path), ("wait" = Option<u64>, Query, description = "seconds, up to 50")),
     responses((status = 200, body = Success<RunCancelled>), (status = "4XX", body = Failure)))]
 pub async fn cancel(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<RunCancelled> {
-    let wait = wait(&query)?;
+    let wait = wait(&caller, &query)?;
     let run = startable(&caller, &id).await?;
-    let entry =
-        Entry::new(&caller.principal, Event::RunCancel, run.id, &json!({"analysis": run.analysis}));
+    let entry = Entry::new(&caller, Event::RunCancel, run.id, &json!({"analysis": run.analysis}));
     let cancelled = caller.runner.cancel(&caller.tenant, run.id, entry).await;
     let mut state = match cancelled.map_err(not_found)? {
         Cancelled::AtOnce => State::Cancelled,
@@ -63,7 +62,7 @@ pub struct RunAgain {
     responses((status = 200, body = Success<RunAgain>), (status = "4XX", body = Failure)))]
 pub async fn rerun(caller: Caller, Path(id): Path<String>) -> Answer<RunAgain> {
     let run = startable(&caller, &id).await?;
-    let cause = Cause::new(CauseKind::Api, caller.principal.to_string());
+    let cause = caller.cause(CauseKind::Api);
     let run = caller.runner.rerun(&caller.tenant, run.id, cause).await?;
     Ok(Success::ok(RunAgain { run }))
 }

@@ -75,6 +75,7 @@ pub async fn console(
     if !follows {
         return Ok(Success::ok(so_far(&caller, run).await?).into_response());
     }
+    caller.require_outside("following a console")?;
     let seen = header("last-event-id").map_or(Ok(0), str::parse);
     let seen = seen.map_err(|_| Refusal::invalid("Last-Event-ID is not the number of a line"))?;
     let (events, waiting) = mpsc::channel(WAITING);

@@ -161,7 +161,7 @@ async fn take(caller: &Caller, device: &Device, Posted(drafts): Posted) -> Answe
     }
     let now = caller.runner.host().now().await?;
     let records = records(drafts, device.id, now)?;
-    caller.runner.post_data(&caller.tenant, device.id, &records, now).await?;
+    caller.runner.post_data(&caller.tenant, device.id, &records, now, caller.chain()).await?;
     Ok(Success::ok(format!("{} Data Added", records.len())))
 }
 

@@ -100,7 +100,7 @@ pub async fn create(
     let detail = json!({
         "made": name, "permission": new.permission, "hint": token.token.hint,
     });
-    let entry = Entry::new(&caller.principal, Event::DeviceToken, device, &detail);
+    let entry = Entry::new(&caller, Event::DeviceToken, device, &detail);
     let made = caller.tenant.create_device_token(token, entry).await;
     made.map_err(|error| match error {
         store::Error::Exists => Refusal::new(
@@ -143,7 +143,7 @@ pub async fn delete(caller: Caller, Path(id): Path<String>, query: Query) -> Ans
     };
     let device = find(&caller, &device, Action::TokenAccess).await?.id;
     let detail = json!({"deleted": name});
-    let entry = Entry::new(&caller.principal, Event::DeviceToken, device, &detail);
+    let entry = Entry::new(&caller, Event::DeviceToken, device, &detail);
     caller.tenant.delete_device_token(device, name, entry).await.map_err(unknown)?;
     Ok(Success::ok("Successfully Removed"))
 }

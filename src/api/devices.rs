@@ -178,7 +178,7 @@ pub async fn create(caller: Caller, Body(new): Body<DeviceFields>) -> Answer<Dev
     }
     let id = device.id;
     let (text, token) = mint(&caller, id, FIRST_TOKEN.into(), Permission::Full, None);
-    let entry = Entry::new(&caller.principal, Event::DeviceCreate, id, &detail(&device));
+    let entry = Entry::new(&caller, Event::DeviceCreate, id, &detail(&device));
     caller.tenant.create_device(device, token, entry).await?;
     Ok(Success::created(DeviceMade { device_id: id, bucket_id: id, token: (&text).into() }))
 }
@@ -209,7 +209,7 @@ pub async fn edit(
     apply(change, &mut device)?;
     // Always later than before, so that it also tells editions apart.
     device.updated_at = Timestamp::now().max(read_at.plus(Duration::from_millis(1)));
-    let entry = Entry::new(&caller.principal, Event::DeviceEdit, device.id, &detail(&device));
+    let entry = Entry::new(&caller, Event::DeviceEdit, device.id, &detail(&device));
     caller.tenant.edit_device(device, read_at, entry).await.map_err(|error| match error {
         store::Error::NotFound => Refusal::new(
             ErrorCode::Conflict,
@@ -227,7 +227,7 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     let device = find(&caller, &id, Action::Delete).await?;
     check_protection(&device.tags)?;
     let detail = json!({"name": device.name});
-    let entry = Entry::new(&caller.principal, Event::DeviceDelete, device.id, &detail);
+    let entry = Entry::new(&caller, Event::DeviceDelete, device.id, &detail);
     caller.tenant.delete_device(device.id, entry).await.map_err(not_found)?;
     Ok(Success::ok("Successfully Removed"))
 }

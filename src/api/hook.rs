@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::caller::of_guest;
 use super::path::Path;
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::run::idempotency_key;
@@ -44,13 +45,14 @@ pub async fn receive(
     request: Request,
 ) -> Answer<HookAnswer> {
     let headers = request.headers().clone();
+    let chain = of_guest(request.extensions()).map(|run| run.chain).unwrap_or_default();
     let body = body::read(request, MAX_BODY, body::LONGEST).await?;
     let id = id.parse::<Id>().map_err(|_| HookError::NoHook)?;
     let key = idempotency_key(&headers)?;
     // A value that is not text is a malformed one, not a missing one.
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let Hooked { runs, duplicate } =
-        state.runner.hook(id, header, &body, scope(&body), key).await?;
+        state.runner.hook(id, header, &body, scope(&body), key, chain).await?;
     Ok(Success::ok(HookAnswer { runs, duplicate }))
 }
 

@@ -15,6 +15,7 @@ mod console;
 mod data;
 mod device_tokens;
 mod devices;
+mod guests;
 mod health;
 mod hook;
 mod info;
@@ -29,17 +30,18 @@ mod reply;
 mod run;
 mod runs;
 mod secrets;
+mod services;
 mod tokens;
 mod upload;
 mod variables;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
+use axum::{Extension, Router};
 use tower::Layer as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -96,6 +98,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(runs::list))
         .routes(routes!(runs::info, runs::delete))
         .routes(routes!(console::console))
+        .routes(routes!(services::console))
         .routes(routes!(cancel::cancel))
         .routes(routes!(cancel::rerun))
         .routes(routes!(action::list, action::create))
@@ -112,11 +115,13 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
 }
 
-/// The whole API.
+/// The whole API. As long as the router is there, it also answers the guests of this runner, on
+/// the runtime that it is made on.
 pub fn router(runner: Arc<Runner>) -> Router {
     let (routes, description) = routes().split_for_parts();
     let named = description.paths.paths.keys().map(String::as_str).chain([DESCRIPTION]);
     let counting = Counting::new(runner.metrics().clone(), named);
+    let guests = Arc::clone(&runner);
     let routes = routes
         .route(DESCRIPTION, get(|| async move { axum::Json(description) }))
         .merge(refused())
@@ -129,12 +134,17 @@ pub fn router(runner: Arc<Runner>) -> Router {
         .with_state(State { runner });
     // Clients write `/analysis/` as well as `/analysis`; the path must change before routing.
     let trimmed = NormalizePathLayer::trim_trailing_slash().layer(routes);
-    Router::new().fallback_service(trimmed)
+    let router = Router::new().fallback_service(trimmed);
+    let answering = guests::answering(router.clone());
+    guests.answer_guests(&answering);
+    // The runner holds it weakly: they would hold one another for ever.
+    router.layer(Extension(answering))
 }
 
-/// What clients of the original may try with devices: refused with what there is instead.
+/// What clients of the original may try: refused with what there is instead.
 fn refused() -> Router<State> {
     Router::new()
+        .route("/analysis/services/{*service}", any(services::others))
         .route("/data", put(data::unsupported).delete(data::unsupported))
         .route("/device/{id}/data", put(data::unsupported).delete(data::unsupported))
         .route("/device/{id}/data_amount", get(data::unsupported))

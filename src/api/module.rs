@@ -85,7 +85,7 @@ pub async fn upload(
             "a file name has at most {MAX_FILE_NAME} characters, no control characters"
         )));
     }
-    let (analysis, by) = (stored.analysis.id, caller.principal.to_string());
+    let (analysis, by) = (stored.analysis.id, caller.to_string());
     let uploaded = Uploaded {
         analysis,
         bytes: sent.bytes,
@@ -96,7 +96,7 @@ pub async fn upload(
     };
     let entry = |digest: &_| {
         let detail = json!({"digest": digest, "file_name": file_name});
-        Entry::new(&caller.principal, Event::AnalysisUpload, analysis, &detail)
+        Entry::new(&caller, Event::AnalysisUpload, analysis, &detail)
     };
     let version = caller.runner.upload(&caller.tenant, uploaded, entry).await?;
     Ok(Success::ok(if sent.original_form {
@@ -118,7 +118,7 @@ pub async fn activate(
     let stored = find(&caller, &id, Action::Upload).await?;
     let found = version_of(&caller, stored.analysis.id, Some(version)).await?;
     let (id, detail) = (stored.analysis.id, json!({"version": version, "digest": found.digest}));
-    let entry = Entry::new(&caller.principal, Event::AnalysisActivate, id, &detail);
+    let entry = Entry::new(&caller, Event::AnalysisActivate, id, &detail);
     caller.tenant.activate_module_version(id, version, entry).await.map_err(not_found)?;
     Ok(Success::ok(summary(&found)))
 }

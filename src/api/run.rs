@@ -22,7 +22,7 @@ use super::reply::{Answer, Failure, Refusal, Success};
 use super::runs::{self, RunView};
 use super::variables::{self, WireVariable};
 use crate::analysis::Digest;
-use crate::cause::{Cause, CauseKind};
+use crate::cause::CauseKind;
 use crate::host::{Destination, HostPattern};
 use crate::id::Id;
 use crate::pipeline::{Asked, ExecRequest, Explained, Repeats};
@@ -104,8 +104,8 @@ pub async fn run(
     Body(RunBody { scope }): Body<RunBody>,
 ) -> Answer<RunStarted> {
     let analysis = find(&caller, &id, Action::Run).await?.analysis.id;
-    let wait = runs::wait(&query)?;
-    let cause = Cause::new(CauseKind::Api, caller.principal.to_string());
+    let wait = runs::wait(&caller, &query)?;
+    let cause = caller.cause(CauseKind::Api);
     let scope = text(scope.as_deref());
     let once = once(&headers, &caller, analysis, scope)?;
     let repeats = Repeats { once, ..Repeats::default() };
@@ -153,6 +153,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
     responses((status = 200, body = Success<RunView>), (status = "4XX", body = Failure)))]
 pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> Answer<RunView> {
     caller.require_administrator()?;
+    caller.require_outside("`exec`")?;
     let analysis = find(&caller, &id, Action::Run).await?.analysis;
     let settings = caller.runner.settings();
     let caps = settings.sandbox.caps;
@@ -173,7 +174,7 @@ pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> A
         variables: variables::read(environment, settings.max_variables)?,
         scope: Zeroizing::new(text(scope.as_deref()).to_owned()),
         wall_time_ms,
-        by: caller.principal.to_string(),
+        by: caller.to_string(),
     };
     let run = caller.runner.exec(&caller.tenant, exec).await?;
     Ok(Success::ok(runs::whole(&caller, run).await?))

@@ -148,7 +148,7 @@ pub async fn info(caller: Caller, Path(id): Path<String>, query: Query) -> Answe
     let id = resolve(&caller, &id).await?;
     let record = caller.tenant.run(id).await.map_err(not_found)?;
     readable_run(&caller, &record.run).await?;
-    if let Some(wait) = wait(&query)? {
+    if let Some(wait) = wait(&caller, &query)? {
         until_ended(&caller, id, wait).await;
     }
     Ok(Success::ok(whole(&caller, id).await?))
@@ -167,14 +167,15 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
         return Err(Refusal::invalid(message));
     }
     let detail = json!({"analysis": record.run.analysis, "state": record.run.state});
-    let entry = Entry::new(&caller.principal, Event::RunDelete, id, &detail);
+    let entry = Entry::new(&caller, Event::RunDelete, id, &detail);
     caller.tenant.delete_run(id, entry).await.map_err(not_found)?;
     Ok(Success::ok("Successfully Removed"))
 }
 
 /// The `wait` of a query, if it has one.
-pub fn wait(query: &Query) -> Result<Option<Duration>, Refusal> {
+pub fn wait(caller: &Caller, query: &Query) -> Result<Option<Duration>, Refusal> {
     let Some(text) = query.get("wait") else { return Ok(None) };
+    caller.require_outside("`wait`")?;
     let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_WAIT);
     let seconds = seconds.ok_or_else(|| {
         Refusal::invalid(format!("wait is {text:?}; it is a number of seconds up to {MAX_WAIT}"))

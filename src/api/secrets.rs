@@ -141,7 +141,7 @@ pub async fn create(caller: Caller, Body(new): Body<NewSecret>) -> Answer<Secret
     let sealed = caller.runner.vault().seal_secret(&binding, &new.value)?;
     let (id, key) = (secret.id, secret.key.clone());
     let detail = json!({"key": key, "tags": secret.tags});
-    let entry = Entry::new(&caller.principal, Event::SecretsCreate, id, &detail);
+    let entry = Entry::new(&caller, Event::SecretsCreate, id, &detail);
     let made = caller.tenant.create_secret(StoredSecret { secret, sealed }, entry).await;
     made.map_err(|error| match error {
         store::Error::Exists => Refusal::new(
@@ -204,7 +204,7 @@ pub async fn edit(
         "key": secret.key, "version": secret.version, "tags": secret.tags,
         "value": change.value.is_some(),
     });
-    let entry = Entry::new(&caller.principal, Event::SecretsEdit, secret.id, &detail);
+    let entry = Entry::new(&caller, Event::SecretsEdit, secret.id, &detail);
     let edit = SecretEdit {
         id: secret.id,
         from_version,
@@ -229,7 +229,7 @@ pub async fn edit(
 pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static str> {
     let StoredSecret { secret, .. } = find(&caller, &id, Action::Delete).await?;
     let detail = json!({"key": secret.key, "version": secret.version});
-    let entry = Entry::new(&caller.principal, Event::SecretsDelete, secret.id, &detail);
+    let entry = Entry::new(&caller, Event::SecretsDelete, secret.id, &detail);
     caller.tenant.delete_secret(secret.id, entry).await?;
     Ok(Success::ok("Successfully Removed"))
 }

@@ -104,13 +104,13 @@ pub async fn create(caller: Caller, Body(new): Body<TokenRequest>) -> Answer<Tok
         name: new.name,
         role,
         hint: text.hint(),
-        created_by: caller.principal.to_string(),
+        created_by: caller.to_string(),
         created_at: now,
         expires_at,
     };
     let id = token.id;
     let detail = json!({"name": token.name, "role": role, "hint": token.hint});
-    let entry = Entry::new(&caller.principal, Event::TokenCreate, id, &detail);
+    let entry = Entry::new(&caller, Event::TokenCreate, id, &detail);
     let (vault, profile) = (caller.runner.vault(), caller.tenant.profile());
     let digest = vault.token_digest(text.as_str());
     let owner = TokenOwner::Token { id, role, profile, expires_at };
@@ -140,7 +140,7 @@ pub async fn edit(
     check_name(&change.name)?;
     let id = identifier(&id, "token")?;
     let detail = json!({"name": change.name});
-    let entry = Entry::new(&caller.principal, Event::TokenEdit, id, &detail);
+    let entry = Entry::new(&caller, Event::TokenEdit, id, &detail);
     caller.tenant.rename_token(id, change.name, entry).await?;
     Ok(Success::ok("Successfully Updated"))
 }
@@ -151,7 +151,7 @@ pub async fn edit(
 pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static str> {
     caller.require_administrator()?;
     let id = identifier(&id, "token")?;
-    let entry = Entry::new(&caller.principal, Event::TokenDelete, id, &json!({}));
+    let entry = Entry::new(&caller, Event::TokenDelete, id, &json!({}));
     caller.tenant.delete_token(id, entry).await?;
     Ok(Success::ok("Successfully Removed"))
 }

@@ -4,8 +4,6 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::Global;
 use super::exec::ExecArgs;
 use super::failure::Failure;
@@ -20,8 +18,9 @@ use crate::fault::{ErrorCode, FaultCode};
 use crate::host::HostPattern;
 use crate::id::Id;
 use crate::outbound::{self, Gate, Session};
+use crate::pipeline::is_api;
 use crate::run::Live;
-use crate::sandbox::{CompileError, Input, Keep, Sandbox};
+use crate::sandbox::{CompileError, Input, Keep, Printer, Sandbox};
 
 /// How many console lines are taken at once.
 const LINES: usize = 64;
@@ -30,6 +29,11 @@ const LINES: usize = 64;
 fn gate(allowed: &[HostPattern]) -> Gate {
     let allowed = allowed.to_vec();
     Box::new(move |destination| {
+        if is_api(&destination.host) {
+            let message = "a bare module belongs to no analysis, so the API answers nobody here; \
+                           run it as one: runner exec MODULE --analysis ANALYSIS";
+            return Err(message.into());
+        }
         if allowed.iter().any(|pattern| pattern.allows(destination)) {
             return Ok(());
         }
@@ -85,10 +89,11 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
     let input = Input {
         analysis: Id::generate(now),
         run: Id::generate(now),
-        token: Zeroizing::default(),
+        token: Arc::default(),
         environment: Arc::new(environment),
         scope: scope.map_or_else(|| "[]".into(), |scope| scope.get().to_owned()),
         live: Some(live.clone()),
+        printer: Printer::default(),
         fetch: Some(Session::new(network, gate(&args.allow_host), limits).fetch()),
         stop: None,
     };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Extension;
+use axum::{Extension, Router};
 use tokio::net::UnixStream;
 
 use super::Global;
@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Local {
     runner: Arc<Runner>,
     worker: Option<Worker>,
+    /// Answers the guests that run here.
+    router: Router,
 }
 
 impl Local {
@@ -35,6 +37,7 @@ impl Local {
         if let Some(worker) = self.worker {
             worker.stop(drain).await;
         }
+        drop(self.router);
         self.runner.close().await;
     }
 }
@@ -71,10 +74,11 @@ pub async fn connect(
     loop {
         match Runner::open(settings.clone()).await {
             Ok(runner) => {
+                let router = api::router(Arc::clone(&runner));
                 let worker = works.then(|| runner.start_worker());
-                let router = api::router(Arc::clone(&runner)).layer(Extension(this_user()));
-                *local = Some(Local { runner, worker });
-                return Ok(Client::router(router));
+                let trusted = router.clone().layer(Extension(this_user()));
+                *local = Some(Local { runner, worker, router });
+                return Ok(Client::router(trusted));
             }
             Err(OpenError::Locked(_)) if UnixStream::connect(&socket).await.is_ok() => {
                 return Ok(Client::socket(socket));

@@ -61,13 +61,15 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let (stop, stopped) = watch::channel(());
     let trusted = router.clone().layer(Extension(this_user()));
     let servers = [
-        tokio::spawn(accept(listener, router, stopped.clone())),
+        tokio::spawn(accept(listener, router.clone(), stopped.clone())),
         tokio::spawn(accept(local, trusted, stopped)),
     ];
     asked.await;
     tracing::info!("stopping: no new requests; running guests get {} s", drain.as_secs());
     drop(stop);
     worker.stop(drain).await;
+    // Running guests were answered until here.
+    drop(router);
     // Whoever follows a run that waits would keep its connection for ever.
     runner.watch().close();
     for server in servers {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Runner;
 use super::scheduler::Occasion;
 use crate::action::{RecordView, Trigger, evaluate};
-use crate::cause::CauseKind;
+use crate::cause::{CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::device::{Record, newest};
 use crate::id::Id;
@@ -26,14 +26,16 @@ pub enum DataError {
 }
 
 impl Runner {
-    /// Takes one post of an active device that came at `at`, in one write. What is to be kept of
-    /// it, and the runs that it starts, are durable when this returns.
+    /// Takes one post of an active device that came at `at`, in one write, from the last run of
+    /// `chain` where a run sent it. What is to be kept of it, and the runs that it starts, are
+    /// durable when this returns.
     pub async fn post_data(
         self: &Arc<Self>,
         tenant: &Tenant,
         device: Id,
         records: &[Record],
         at: Timestamp,
+        chain: Chain,
     ) -> Result<(), DataError> {
         let cipher = self.vault.record_cipher(tenant.profile(), device)?;
         let seal = |record: &Record| {
@@ -42,7 +44,7 @@ impl Runner {
         };
         let sealed = newest(records).into_iter().map(seal);
         let sealed = sealed.collect::<Result<Vec<_>, vault::Error>>()?;
-        let batch = Batch::new(device, records);
+        let batch = Batch::new(device, records, chain);
         let runner = Arc::clone(self);
         let decide =
             move |action: &StoredAction, tags: &Tags| batch.judge(&runner, action, tags, at);
@@ -90,10 +92,12 @@ struct Batch {
     values: Vec<(String, serde_json::Value)>,
     /// All records, as a JSON list.
     scope: String,
+    /// The runs that led to it.
+    chain: Chain,
 }
 
 impl Batch {
-    fn new(device: Id, records: &[Record]) -> Self {
+    fn new(device: Id, records: &[Record], chain: Chain) -> Self {
         let value = |record: &Record| {
             // A text, a number or a flag cannot fail to be written as JSON.
             let value = serde_json::to_value(&record.value).unwrap_or_default();
@@ -101,7 +105,7 @@ impl Batch {
         };
         let texts: Vec<_> = records.iter().map(Record::to_json).collect();
         let scope = format!("[{}]", texts.join(","));
-        Self { device, values: records.iter().map(value).collect(), scope }
+        Self { device, values: records.iter().map(value).collect(), scope, chain }
     }
 
     /// What an action does that looks at the device; it fires at most once for the whole post.
@@ -128,7 +132,7 @@ impl Batch {
             scope: &self.scope,
             entries,
             locked: verdict.locked,
-            chain: (0, None),
+            chain: self.chain,
         };
         let mut firing = occasion.firing(runner, now);
         if !verdict.fires {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Runner;
 use super::scheduler::Occasion;
 use crate::audit::Entry;
-use crate::cause::CauseKind;
+use crate::cause::{CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::run::TriggerEntries;
@@ -24,6 +24,8 @@ pub(super) struct Event {
     pub(super) entries: TriggerEntries,
     /// What makes it the same as an earlier one.
     pub(super) once: Option<Once>,
+    /// The runs that led to it.
+    pub(super) chain: Chain,
     /// What the audit says, if it starts something.
     pub(super) entry: Option<Entry>,
 }
@@ -38,11 +40,10 @@ impl Runner {
         action: Id,
         event: Event,
     ) -> Result<FiredOnce, Error> {
-        let Event { kind, scope, entries, once, entry } = event;
+        let Event { kind, scope, entries, once, chain, entry } = event;
         let runner = Arc::clone(self);
         let plan = move |action: &StoredAction, now: Timestamp| {
             let locked = action.action.lock;
-            let chain = (0, None);
             let occasion = Occasion { action, kind, scope: &scope, entries, locked, chain };
             occasion.firing(&runner, now)
         };

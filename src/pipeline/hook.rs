@@ -15,7 +15,7 @@ use super::event::Event;
 use crate::action::{Refused, Signature, Trigger, Verified, Webhook};
 use crate::analysis::Digest;
 use crate::audit;
-use crate::cause::CauseKind;
+use crate::cause::{CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
@@ -89,7 +89,8 @@ pub(super) struct Keys {
 impl Runner {
     /// Starts what a webhook starts, durably. `header` gives a header's value by its name in lower
     /// case; `body` is as it came, and `scope` the JSON text that the runs get. `key` is the
-    /// sender's own idempotency key, which counts where nothing is signed.
+    /// sender's own idempotency key, which counts where nothing is signed; `chain` leads to the run
+    /// that sends it, if one does.
     pub async fn hook<'h>(
         self: &Arc<Self>,
         action: Id,
@@ -97,6 +98,7 @@ impl Runner {
         body: &[u8],
         scope: String,
         key: Option<String>,
+        chain: Chain,
     ) -> Result<Hooked, HookError> {
         let tenant = self.tenant(self.host().action_profile(action).await?);
         let stored = tenant.action(action).await?.action;
@@ -123,6 +125,7 @@ impl Runner {
             scope,
             entries: TriggerEntries::new(),
             once,
+            chain,
             entry: untold.as_ref().map(|key| key.entry(action)),
         };
         match self.fire(&tenant, action, event).await? {

@@ -15,7 +15,7 @@ use super::Runner;
 use super::event::Event;
 use crate::action::{TopicEntry, Trigger};
 use crate::analysis::Digest;
-use crate::cause::CauseKind;
+use crate::cause::{CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
@@ -72,6 +72,7 @@ impl Message {
                 scope: scope(&self.payload),
                 entries: TriggerEntries::from([(TOPIC.to_owned(), self.topic.clone())]),
                 once: key.map(|key| once(action, &key)),
+                chain: Chain::default(),
                 entry: None,
             };
             let tenant = runner.tenant(stored.profile);

@@ -10,6 +10,7 @@ mod cancel;
 mod data;
 mod event;
 mod explain;
+mod guest_api;
 mod held;
 mod hook;
 mod message;
@@ -38,6 +39,7 @@ use zeroize::Zeroizing;
 use crate::analysis::{Digest, Limits, Variable};
 use crate::audit::{Entry, Event};
 use crate::auth::Principal;
+use crate::cause::Chain;
 use crate::clock::Timestamp;
 use crate::environment::{Environment, Origin, Overlay};
 use crate::fault::{Fault, FaultCode};
@@ -54,6 +56,7 @@ pub use backup::{Backup, BackupError, backup, restore};
 pub use broker::{Broker, BrokerError, BrokerUrl, InvalidBrokerUrl, Link};
 pub use data::DataError;
 pub use explain::{Asked, Explained};
+pub use guest_api::{GuestApi, GuestRun, is_api};
 pub use hook::{HookError, Hooked};
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};
@@ -64,6 +67,7 @@ pub use upload::{UploadError, Uploaded};
 pub use watch::Watch;
 pub use worker::Worker;
 
+use guest_api::GuestDoor;
 use held::{Held, Hold, Stop};
 use modules::Modules;
 use open::Guests;
@@ -87,6 +91,7 @@ pub struct Runner {
     held: Held,
     changes: Changes,
     hook_keys: hook::Keys,
+    guest_door: GuestDoor,
     /// How this node stands to the MQTT broker, where it listens to one.
     link: Mutex<Option<Link>>,
     guests: Guests,
@@ -114,6 +119,8 @@ pub struct Job {
     pub retries: bool,
     /// What the policies of one generation decided for the analysis.
     pub snapshot: Arc<Snapshot>,
+    /// The chain of what its guest causes.
+    pub chain: Chain,
     /// Variables of this run alone; they beat those of the analysis.
     pub variables: Vec<Variable>,
     /// System entries that the trigger adds.
@@ -153,14 +160,16 @@ impl Runner {
             },
         };
         let session = self.session(job);
+        let guest = Arc::new(GuestRun::new(job));
         let input = Input {
             analysis: job.snapshot.analysis.id,
             run: job.run,
-            token: self.vault.run_token(job.run),
+            token: Arc::clone(&guest.token),
             environment,
             scope,
             live: job.live.clone(),
-            fetch: Some(Self::fetch(&session)),
+            printer: guest.printer.clone(),
+            fetch: Some(self.guest_door.before(&guest, Arc::clone(&session).fetch())),
             stop: job.stop.clone(),
         };
         let outcome = self.sandbox.run(&program, input, &job.limits).await;

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
+use super::guest_api::is_api;
 use super::{Job, Runner, Snapshot};
-use crate::host::{Destination, Host, HostPattern};
-use crate::outbound::{Fetch, Session};
-use crate::sandbox::API_ADDRESS;
+use crate::host::{Destination, HostPattern};
+use crate::outbound::Session;
 
 impl Runner {
     /// What the run has of the network: the permissions of its snapshot, and its limits.
@@ -17,20 +17,14 @@ impl Runner {
         let gate = Box::new(move |destination: &Destination| permit(&snapshot, destination));
         Session::new(self.network.clone(), gate, job.limits)
     }
-
-    /// The closure that all requests of the run go through.
-    pub(super) fn fetch(session: &Arc<Session>) -> Fetch {
-        Arc::clone(session).fetch()
-    }
 }
 
 /// Decides by the snapshot's rules, or says what is missing.
 fn permit(snapshot: &Snapshot, destination: &Destination) -> Result<(), String> {
-    if is_reserved(&destination.host) {
-        return Err(format!(
-            "{} is the runner itself, which answers no requests",
-            destination.host
-        ));
+    if is_api(&destination.host) {
+        // Answered before it comes here; it must not go out in any other way either.
+        let host = &destination.host;
+        return Err(format!("{host} is the API, which the runner itself answers"));
     }
     let decision = snapshot.rules.decide_host(destination);
     if decision.granted {
@@ -47,12 +41,6 @@ fn permit(snapshot: &Snapshot, destination: &Destination) -> Result<(), String> 
              allow: an administrator sees which with: runner explain {name} --host {host}"
         ),
     })
-}
-
-/// Whether the name is one that never leads out.
-fn is_reserved(host: &Host) -> bool {
-    let own = API_ADDRESS.split_once("://").map(|(_, authority)| authority);
-    matches!(host, Host::Name(name) if own == Some(name))
 }
 
 /// How a command line names the analysis: by its name, or by its id where a shell could misread it.

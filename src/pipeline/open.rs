@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::broker::Broker;
+use super::guest_api::GuestDoor;
 use super::held::Held;
 use super::hook;
 use super::modules::Modules;
@@ -183,6 +184,7 @@ impl Runner {
             held: Held::default(),
             changes,
             hook_keys: hook::Keys::new(),
+            guest_door: GuestDoor::default(),
             link: Mutex::default(),
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),

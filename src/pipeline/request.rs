@@ -149,7 +149,7 @@ impl Runner {
         if !snapshot.analysis.active {
             return Err(RequestError::Inactive);
         }
-        let run = request.id;
+        let (run, chain) = (request.id, request.cause.chain(request.id));
         let mut limits = snapshot.analysis.limits.within(&self.settings.sandbox.caps);
         limits.wall_time_ms = limits.wall_time_ms.min(exec.wall_time_ms.unwrap_or(u64::MAX));
         // Before the claim: a lease must not run while the run waits for its turn. The slots are
@@ -182,6 +182,7 @@ impl Runner {
             tried: 0,
             retries: false,
             trigger_entries: TriggerEntries::new(),
+            chain,
             snapshot: claimed.decision,
             variables: exec.variables,
             limits,

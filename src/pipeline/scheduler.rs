@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::Runner;
 use super::held::Stop;
 use crate::action::{Plan, SlotOutcome, Trigger, plan, spread};
-use crate::cause::{Cause, CauseKind};
+use crate::cause::{Cause, CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
@@ -61,8 +61,8 @@ pub(super) struct Occasion<'a> {
     pub(super) entries: TriggerEntries,
     /// Whether the action is locked afterwards.
     pub(super) locked: bool,
-    /// How many runs caused one another before, and which was the first.
-    pub(super) chain: (u32, Option<Id>),
+    /// The runs that caused one another before.
+    pub(super) chain: Chain,
 }
 
 impl Runner {
@@ -92,12 +92,10 @@ impl Runner {
                 run,
                 analysis: *analysis,
                 cause: Cause {
-                    kind: occasion.kind,
-                    by: format!("action:{}", action.id),
                     action: Some(action.id),
-                    root: occasion.chain.1,
-                    depth: occasion.chain.0,
-                },
+                    ..Cause::new(occasion.kind, format!("action:{}", action.id))
+                }
+                .after(occasion.chain),
                 trigger_entries,
                 scope,
                 due_at: due_at.plus(spread(action.id, *analysis, action.rules.spread_seconds)),
@@ -123,7 +121,7 @@ impl Runner {
             scope: "[]",
             entries: TriggerEntries::new(),
             locked: action.lock,
-            chain: (0, None),
+            chain: Chain::default(),
         };
         let slots = |(instant, outcome): (Timestamp, SlotOutcome)| {
             let starts = self.starts(&occasion, instant).into_iter();

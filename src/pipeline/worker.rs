@@ -312,6 +312,7 @@ impl Runner {
             attempt,
             tried: attempt.saturating_sub(run.losses + 1),
             retries: true,
+            chain: run.cause.chain(run.id),
             snapshot,
             variables: Vec::new(),
             trigger_entries: run.trigger_entries,

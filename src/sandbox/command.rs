@@ -38,7 +38,7 @@ const WRITE_BYTES: usize = 64 << 10;
 /// What a command finds in its environment variables and on its standard input.
 pub(super) struct CommandInput {
     pub(super) analysis: Id,
-    pub(super) token: Zeroizing<String>,
+    pub(super) token: Arc<Zeroizing<String>>,
     pub(super) environment: Arc<Environment>,
     pub(super) scope: String,
 }

@@ -1,7 +1,7 @@
 //! Collects what a guest prints: masked, split into lines, cut at the limit.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use zeroize::Zeroizing;
 
@@ -20,6 +20,26 @@ const MASKED_AT_ONCE: usize = 64 << 10;
 /// The console of one run, shared by the guest's streams.
 #[derive(Clone)]
 pub(super) struct Console(Arc<Mutex<Collector>>);
+
+/// Prints into the console of one run from outside of its guest: what the guest sends there by
+/// other ways than its own streams. Clones print into the same one.
+#[derive(Clone, Default)]
+pub struct Printer(Arc<OnceLock<Console>>);
+
+impl Printer {
+    /// Prints one whole message, masked and within the limit like everything else, after all that
+    /// the guest has printed so far. Does nothing before the guest starts.
+    pub fn log(&self, level: Level, message: &str) {
+        if let Some(console) = self.0.get() {
+            console.log(level, message);
+        }
+    }
+
+    pub(super) fn lead_to(&self, console: &Console) {
+        // A run has one console: a second one is never set.
+        let _ = self.0.set(console.clone());
+    }
+}
 
 /// The lines of a run that is over.
 pub(super) struct Printed {
@@ -128,18 +148,21 @@ impl Collector {
     fn print_lines(&mut self, stream: Stream, masked: &mut Vec<u8>) {
         let mut printed = 0;
         while let Some(end) = memchr::memchr(b'\n', &masked[printed..]) {
+            self.print_held();
             self.print(stream, level_of(stream), &masked[printed..printed + end]);
             printed += end + 1;
         }
         masked.drain(..printed);
         if masked.len() > self.left {
+            self.print_held();
             self.print(stream, level_of(stream), masked);
             masked.clear();
         }
     }
 
     /// Masks a message as one text, together with those before it from which what may be the
-    /// beginning of a secret reaches into it. Such messages wait, all others are printed at once.
+    /// beginning of a secret reaches into it. Such messages wait for the next, or for a line of a
+    /// stream, which must not pass them; all others are printed at once.
     fn log(&mut self, level: Level, message: &str) {
         if self.truncated {
             return;
@@ -182,7 +205,7 @@ impl Collector {
                 return Masked { text, open: 0, caught: masker.take_caught() };
             }
         }
-        let open = masker.pending();
+        let open = masker.open();
         masker.finish(&mut text);
         Masked { text, open, caught: masker.take_caught() }
     }
@@ -196,6 +219,11 @@ impl Collector {
             let Some((message, masked)) = held.pop() else { break };
             self.print_message(message.level, &masked, message.caught);
         }
+    }
+
+    fn print_held(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        self.print_settled(&mut held, 0);
     }
 
     fn print_message(&mut self, level: Level, masked: &[u8], caught: Caught) {
@@ -231,8 +259,7 @@ impl Collector {
     }
 
     fn finish(&mut self) -> Printed {
-        let mut held = std::mem::take(&mut self.held);
-        self.print_settled(&mut held, 0);
+        self.print_held();
         let channels = [(Stream::Stdout, self.stdout.take()), (Stream::Stderr, self.stderr.take())];
         for (stream, channel) in channels {
             let Some(mut channel) = channel else { continue };
@@ -426,6 +453,17 @@ mod tests {
         let printed = console.finish();
         assert!(printed.truncated);
         assert_eq!(printed.lines.len(), 64 + 1);
+    }
+
+    #[test]
+    fn others_print_in_the_order_of_the_guest_and_masked_like_it() {
+        let (console, printer) = (console(1000), Printer::default());
+        printer.log(Level::Info, "too early");
+        printer.lead_to(&console);
+        console.write(Stream::Stdout, b"first\n");
+        printer.clone().log(Level::Info, "hunter22");
+        console.write(Stream::Stdout, b"last\n");
+        assert_eq!(texts(&console), ["first", "[secret KEY]", "last"]);
     }
 
     #[test]

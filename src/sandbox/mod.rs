@@ -51,6 +51,7 @@ use state::State;
 
 pub use command::API_ADDRESS;
 pub use compile::{COMPILE_COMMAND, compile_child};
+pub use console::Printer;
 pub use engine::prepare;
 pub use imports::UnknownImports;
 pub use outcome::Outcome;
@@ -173,14 +174,16 @@ pub struct Input {
     pub analysis: Id,
     /// The run.
     pub run: Id,
-    /// A token for this run alone.
-    pub token: Zeroizing<String>,
+    /// A token for this run alone; it is masked in what leaves the guest.
+    pub token: Arc<Zeroizing<String>>,
     /// The keys and values that the guest sees; what leaves the guest is masked by it.
     pub environment: Arc<Environment>,
     /// The trigger's JSON text.
     pub scope: String,
     /// Where the console can be read while it grows; what is left of it goes to the outcome.
     pub live: Option<Live>,
+    /// Lets others print into the console; it leads there from the start of the guest on.
+    pub printer: Printer,
     /// How the guest reaches the network; without it, it has none.
     pub fetch: Option<Fetch>,
     /// Told once when the guest shall stop, if anybody may say so.
@@ -373,12 +376,13 @@ impl Sandbox {
             Ok(scratch) => scratch,
             Err(fault) => return Outcome::refused(fault),
         };
-        let redactor = Redactor::new(input.environment.clone());
+        let redactor = Redactor::with_token(input.environment.clone(), input.token.clone());
         let console = Console::new(redactor.clone(), limits.console_bytes, input.live.take());
+        input.printer.lead_to(&console);
         let limiter = Limiter::new(limits.memory_bytes, self.budget.clone());
         let command = (program.form() != Form::Component).then(|| CommandInput {
             analysis: input.analysis,
-            token: std::mem::take(&mut input.token),
+            token: input.token.clone(),
             environment: input.environment.clone(),
             scope: std::mem::take(&mut input.scope),
         });

@@ -11,6 +11,7 @@ use super::statement::query;
 use super::{Connection, Error, Host, tags};
 use crate::action::{Resource, When};
 use crate::audit::{Entry, Event};
+use crate::cause::Chain;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::tag::Tags;
@@ -34,8 +35,8 @@ pub struct Change {
     pub at: Timestamp,
     /// Who did it, in the form the audit uses.
     pub principal: String,
-    /// If a run did it: how many runs of its chain led here, and the first of them.
-    pub chain: (u32, Option<Id>),
+    /// If a run did it: the runs that led here.
+    pub chain: Chain,
 }
 
 /// Which change an audit entry tells of.
@@ -83,7 +84,7 @@ pub(super) async fn note(
     if heard.is_none() {
         return Ok(());
     }
-    let (depth, root) = chain(connection, &entry.principal).await?;
+    let Chain { depth, root } = chain(connection, &entry.principal).await?;
     let mut tags = tags::of(connection, &[entry.resource]).await?;
     let tags = tags.remove(&entry.resource).unwrap_or_default();
     query(
@@ -107,21 +108,22 @@ pub(super) async fn note(
 
 /// What a change by this principal adds to: the chain of the run that made it. An analysis that
 /// acts with its own token is taken to be its latest run that is not over.
-async fn chain(connection: &mut Connection, principal: &str) -> Result<(u32, Option<Id>), Error> {
-    let select = match principal.split_once(':') {
-        Some(("run", _)) => "SELECT id, depth, root_run FROM run WHERE id = $1",
-        Some(("analysis", _)) => {
+async fn chain(connection: &mut Connection, principal: &str) -> Result<Chain, Error> {
+    let Some((who, id)) = principal.rsplit_once(':') else { return Ok(Chain::default()) };
+    let select = match who {
+        "analysis" => {
             "SELECT id, depth, root_run FROM run WHERE analysis_id = $1 \
              AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1"
         }
-        _ => return Ok((0, None)),
+        // Whoever acts inside a run names it last.
+        _ if who.ends_with("run") => "SELECT id, depth, root_run FROM run WHERE id = $1",
+        _ => return Ok(Chain::default()),
     };
-    let id = principal.split_once(':').map_or("", |(_, id)| id);
     let Some(run) = query(select).bind(id).fetch_optional(connection).await? else {
-        return Ok((0, None));
+        return Ok(Chain::default());
     };
     let root = run.optional_word("root_run")?.map_or_else(|| run.id("id"), Ok)?;
-    Ok((run.number::<u32>("depth")? + 1, Some(root)))
+    Ok(Chain { depth: run.number::<u32>("depth")? + 1, root: Some(root) })
 }
 
 impl Host {
@@ -167,7 +169,7 @@ async fn waiting(connection: &mut Connection) -> Result<Vec<(i64, Change)>, Erro
     };
     let rows = query(select).bind(BATCH).fetch_all(&mut *connection).await?;
     let change = |row: &super::connection::Row| {
-        let chain = (row.number("depth")?, row.optional_word("root_run")?);
+        let chain = Chain { depth: row.number("depth")?, root: row.optional_word("root_run")? };
         let change = Change {
             chain,
             profile: row.id("profile_id")?,

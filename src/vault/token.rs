@@ -86,6 +86,11 @@ impl Token {
         &self.0
     }
 
+    /// The text, to be handed on in memory that wipes itself.
+    pub fn into_text(self) -> Zeroizing<String> {
+        self.0
+    }
+
     /// What may be shown afterwards: the prefix and the last four characters.
     pub fn hint(&self) -> String {
         format!("{}…{}", &self.0[..2], &self.0[TOKEN_LENGTH - 4..])

@@ -267,6 +267,14 @@ impl Api {
         place
     }
 
+    /// Serves it over TCP as well, as long as the story's runtime lasts; answers the address.
+    pub async fn listen(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
+    }
+
     /// A request as a local user: an administrator.
     pub async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
         let mut request = json_request(method, path, &body);

@@ -10,6 +10,7 @@ mod devices;
 mod docs;
 mod exec;
 mod forgery;
+mod guest_api;
 mod guests;
 mod harness;
 mod hook_keys;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::Redactor;
 use super::encodings::Form;
 use super::escapes::Escape;
+use super::patterns::TOKEN;
 use crate::environment::Origin;
 use crate::id::Id;
 use crate::words::words;
@@ -73,8 +74,11 @@ impl Caught {
         }
     }
 
+    /// Counts a mark. The token of a run is of no use to anybody else, so that it tells nothing.
     pub(super) fn count(&mut self, entry: u32, encoding: Encoding) {
-        *self.0.entry((entry, encoding)).or_default() += 1;
+        if entry != TOKEN {
+            *self.0.entry((entry, encoding)).or_default() += 1;
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Owns which text a sink may see. Each secret is masked raw, in hexadecimal, in base64 at any
 //! offset, percent-encoded and JSON-escaped, and so is each line of a secret, blanks around it
-//! left out. The mark is `[secret KEY]`, and each is counted by secret and spelling. It knows no
-//! sink, and decides nothing about access.
+//! left out. The mark is `[secret KEY]`, and each is counted by secret and spelling. The token of
+//! the run is masked raw, and not counted. It knows no sink, and decides nothing about access.
 //!
 //! Masking is for accidents. What is cut, reversed, compressed, encrypted, encoded twice or
 //! wrapped at a line width passes.
@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 use self::matcher::{Matcher, Span, Text};
-use self::patterns::Patterns;
+use self::patterns::{Patterns, TOKEN};
 use super::Environment;
 
 pub use self::caught::{Catch, Caught, Encoding};
@@ -46,7 +46,7 @@ pub fn weak(value: &str) -> Option<&'static str> {
     }
 }
 
-/// Masks the secrets of one environment.
+/// Masks the secrets of one environment, and the token of its run.
 #[derive(Clone)]
 pub struct Redactor {
     shared: Arc<Shared>,
@@ -54,27 +54,36 @@ pub struct Redactor {
 
 struct Shared {
     environment: Arc<Environment>,
+    token: Arc<Zeroizing<String>>,
     /// Made when the first text comes; `None` if there is nothing to mask.
     patterns: OnceLock<Option<Patterns>>,
 }
 
 impl Shared {
     fn patterns(&self) -> Option<&Patterns> {
-        self.patterns.get_or_init(|| Patterns::of(&self.environment)).as_ref()
+        self.patterns.get_or_init(|| Patterns::of(&self.environment, &self.token)).as_ref()
     }
 }
 
 impl Redactor {
     /// A redactor for what `environment` grants. It does nothing until the first text comes.
     pub fn new(environment: Arc<Environment>) -> Self {
-        Self { shared: Arc::new(Shared { environment, patterns: OnceLock::new() }) }
+        Self::with_token(environment, Arc::default())
+    }
+
+    /// One that masks the run's token too, as it is: in other forms it passes, and is of no use to
+    /// anybody outside of the run.
+    pub fn with_token(environment: Arc<Environment>, token: Arc<Zeroizing<String>>) -> Self {
+        Self { shared: Arc::new(Shared { environment, token, patterns: OnceLock::new() }) }
     }
 
     /// A redactor that misses one spelling: it shows that a test would notice.
     #[cfg(test)]
     pub(crate) fn without(environment: Arc<Environment>, encoding: Encoding) -> Self {
-        let patterns = Patterns::of(&environment).map(|patterns| patterns.without(encoding));
-        Self { shared: Arc::new(Shared { environment, patterns: OnceLock::from(patterns) }) }
+        let token = Arc::default();
+        let patterns =
+            Patterns::of(&environment, &token).map(|patterns| patterns.without(encoding));
+        Self { shared: Arc::new(Shared { environment, token, patterns: OnceLock::from(patterns) }) }
     }
 
     /// `text`, complete, with every secret masked, and counted in `caught`.
@@ -137,7 +146,15 @@ impl Masker {
         self.advance(&[], true, out);
     }
 
+    /// How many bytes are held back in which a secret may have begun, so that more text is worth
+    /// waiting for. The token of the run is not: where there is nothing else to mask, nothing waits.
+    pub fn open(&self) -> usize {
+        let secrets = self.shared.patterns().is_some_and(Patterns::have_secrets);
+        if secrets { self.held.len() } else { 0 }
+    }
+
     /// How many bytes are held back.
+    #[cfg(test)]
     pub fn pending(&self) -> usize {
         self.held.len()
     }
@@ -205,7 +222,10 @@ fn mask<'a>(patterns: &Patterns, text: &'a str, caught: &mut Caught) -> Cow<'a, 
 }
 
 fn mark(patterns: &Patterns, entry: u32) -> String {
-    format!("[secret {}]", patterns.key(entry))
+    match entry {
+        TOKEN => "[run token]".into(),
+        entry => format!("[secret {}]", patterns.key(entry)),
+    }
 }
 
 /// A part of a masked text.

@@ -23,19 +23,38 @@ pub const ENCODED_FROM: usize = 6;
 /// have fewer and print little, and a table would cost them more.
 const FEW: usize = 128;
 
-/// A value to mask: a whole secret, or one line of it.
+/// In the place of an entry: the token of the run.
+pub(super) const TOKEN: u32 = u32::MAX;
+
+/// A value to mask: a whole secret, one line of it, or the token of the run.
 struct Value {
-    /// Where it stands in the environment's values.
+    /// Where it stands in the environment's values, or in the token.
     text: Range<usize>,
-    /// The entry whose key the mark names.
+    /// The entry whose key the mark names, or [`TOKEN`].
     entry: u32,
     /// Whether it is masked in its encoded forms too.
     encoded: bool,
 }
 
+/// The texts that values stand in.
+struct Texts {
+    environment: Arc<Environment>,
+    token: Arc<Zeroizing<String>>,
+}
+
+impl Texts {
+    fn bytes(&self, value: &Value) -> &[u8] {
+        let text = match value.entry {
+            TOKEN => self.token.as_bytes(),
+            _ => self.environment.values.as_bytes(),
+        };
+        &text[value.text.clone()]
+    }
+}
+
 /// The values of one environment, ready to be found.
 pub(super) struct Patterns {
-    environment: Arc<Environment>,
+    texts: Texts,
     values: Vec<Value>,
     encoded: bool,
     openings: Openings,
@@ -56,17 +75,24 @@ pub(super) fn characters(text: &str) -> usize {
 }
 
 impl Patterns {
-    /// The values that `environment` grants as secrets; `None` if there are none to mask.
-    pub(super) fn of(environment: &Arc<Environment>) -> Option<Self> {
-        let values = values(environment);
+    /// The values that `environment` grants as secrets, and the run's token where it has one;
+    /// `None` if there are none to mask.
+    pub(super) fn of(
+        environment: &Arc<Environment>,
+        token: &Arc<Zeroizing<String>>,
+    ) -> Option<Self> {
+        let mut values = values(environment);
+        if token.len() >= MASKED_FROM {
+            values.push(Value { text: 0..token.len(), entry: TOKEN, encoded: false });
+        }
         if values.is_empty() {
             return None;
         }
-        let environment = Arc::clone(environment);
+        let texts = Texts { environment: Arc::clone(environment), token: Arc::clone(token) };
         let encoded = values.iter().any(|value| value.encoded);
-        let openings = Openings::new(&environment, &values);
+        let openings = Openings::new(&texts, &values);
         Some(Self {
-            environment,
+            texts,
             values,
             encoded,
             openings,
@@ -97,6 +123,11 @@ impl Patterns {
         self.encoded
     }
 
+    /// Whether there are others than the token.
+    pub(super) fn have_secrets(&self) -> bool {
+        self.values.iter().any(|value| value.entry != TOKEN)
+    }
+
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
         self.values.len()
@@ -104,7 +135,7 @@ impl Patterns {
 
     /// The bytes of value `index`.
     pub(super) fn value(&self, index: usize) -> &[u8] {
-        &self.environment.values.as_bytes()[self.values[index].text.clone()]
+        self.texts.bytes(&self.values[index])
     }
 
     /// Whether value `index` is masked in its encoded forms too.
@@ -112,14 +143,14 @@ impl Patterns {
         self.values[index].encoded
     }
 
-    /// The entry whose secret value `index` is.
+    /// The entry whose secret value `index` is, or [`TOKEN`].
     pub(super) fn entry(&self, index: usize) -> u32 {
         self.values[index].entry
     }
 
     /// The key of an entry.
     pub(super) fn key(&self, entry: u32) -> &str {
-        let layout = &*self.environment.layout;
+        let layout = &*self.texts.environment.layout;
         layout.key(&layout.entries[entry as usize])
     }
 
@@ -162,7 +193,7 @@ impl Patterns {
         self.stubs.get_or_init(|| {
             let mut table = Table::with_room_for(3 * Openings::room(&self.values));
             for (index, value) in self.values.iter().enumerate() {
-                each_opening(&self.environment, value, |form, opening| {
+                each_opening(&self.texts, value, |form, opening| {
                     for length in 1..opening.len() {
                         table.insert(fingerprint(&opening[..length]), index, form);
                     }
@@ -213,8 +244,8 @@ fn values(environment: &Environment) -> Vec<Value> {
 }
 
 #[inline]
-fn each_opening(environment: &Environment, value: &Value, mut each: impl FnMut(Form, [u8; 4])) {
-    let bytes = &environment.values.as_bytes()[value.text.clone()];
+fn each_opening(texts: &Texts, value: &Value, mut each: impl FnMut(Form, [u8; 4])) {
+    let bytes = texts.bytes(value);
     each(Form::Raw, Form::Raw.opening(bytes, STANDARD));
     if value.encoded {
         for form in Form::ENCODED {
@@ -242,15 +273,15 @@ impl Openings {
         values.len() * (Form::COUNT + 1)
     }
 
-    fn new(environment: &Environment, values: &[Value]) -> Self {
+    fn new(texts: &Texts, values: &[Value]) -> Self {
         let mut table = Table::with_room_for(Self::room(values));
         let mut bytes = Zeroizing::new([Bytes::default(); 3]);
         let mut sextets = Zeroizing::new([0; 2]);
         for (index, value) in values.iter().enumerate() {
-            each_opening(environment, value, |form, opening| {
+            each_opening(texts, value, |form, opening| {
                 table.insert(fingerprint(&opening), index, form);
             });
-            let text = &environment.values.as_bytes()[value.text.clone()];
+            let text = texts.bytes(value);
             for (bytes, byte) in bytes.iter_mut().zip(text) {
                 bytes.add(*byte);
             }

@@ -429,3 +429,31 @@ fn a_redactor_and_its_maskers_can_cross_threads() {
     crosses::<Redactor>();
     crosses::<Masker>();
 }
+
+#[test]
+fn the_token_of_the_run_is_masked_raw_wherever_the_text_is_cut() {
+    let token = "a-0123456789ABCDEFGHIJabcdefghijklmn";
+    let text = format!("x{token}y {token}{token} hunter22 a-0123");
+    let base64 = STANDARD.encode(token);
+    for secrets in [&[("KEY", "hunter22")][..], &[]] {
+        let environment = environment(secrets.iter().copied());
+        let shared = Arc::new(Zeroizing::new(token.to_owned()));
+        let redactor = Redactor::with_token(environment, shared);
+        let secret = if secrets.is_empty() { "hunter22" } else { "[secret KEY]" };
+        let expected = format!("x[run token]y [run token][run token] {secret} a-0123");
+        let mut caught = Caught::default();
+        assert_eq!(redactor.text(&text, &mut caught), expected);
+        assert_eq!(redactor.name(&caught).count(), secrets.len());
+        for cut in 0..text.len() {
+            let (start, end) = text.as_bytes().split_at(cut);
+            assert_eq!(stream(&redactor, &[start, end]), expected.as_bytes());
+        }
+        let json = format!(r#"{{"token":"{token}","n":1}}"#);
+        assert_eq!(mask_json(&redactor, &json).unwrap(), r#"{"token":"[run token]","n":1}"#);
+        assert_eq!(mask_text(&redactor, &base64), base64);
+        // Nobody waits for the rest of a token.
+        let (mut masker, mut out) = (redactor.masker(), Vec::new());
+        masker.write(b"data", &mut out);
+        assert_eq!(masker.open() > 0, !secrets.is_empty());
+    }
+}

@@ -199,7 +199,7 @@ async fn a_command_finds_its_input_and_nothing_else() {
         r#"T_ANALYSIS_ENV=[{"key":"API_KEY","value":"[secret API_KEY]"},{"key":"PLAIN","value":"visible"}]"#
     );
     assert_eq!(entries[4], r#"T_ANALYSIS_DATA=[{"variable":"x"}]"#);
-    assert_eq!(entries[5], "T_ANALYSIS_TOKEN=a-token");
+    assert_eq!(entries[5], "T_ANALYSIS_TOKEN=[run token]");
     assert_eq!(entries[6][..22], analysis[..22]);
     assert_eq!(entries[7], format!("TAGOIO_API={API_ADDRESS}"));
     assert_eq!(texts(&outcome)[1], r#"[{"variable":"x"}]"#);

@@ -33,10 +33,11 @@ fn input() -> Input {
     Input {
         analysis: Id::generate(Timestamp::from_millis(1)),
         run: Id::generate(Timestamp::from_millis(2)),
-        token: Zeroizing::new("a-token".into()),
+        token: Arc::new(Zeroizing::new("a-token".into())),
         environment: Arc::new(overlay.settle().unwrap()),
         scope: r#"[{"variable":"x"}]"#.into(),
         live: None,
+        printer: Printer::default(),
         fetch: None,
         stop: None,
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Watch, check, send};
 use crate::harness::text;
-use crate::http::world::{SENTINEL, World, operations};
+use crate::http::world::{OF_GUESTS, SENTINEL, World, operations};
 
 /// How deep the deepest values are nested.
 const DEPTH: usize = 10_000;
@@ -406,8 +406,10 @@ macro_rules! sweeps {
             let described = described.map(|(method, path)| (method.to_string(), path));
             let described: BTreeSet<_> =
                 described.filter(|(method, path)| {
-                    // The last one reads what /device/{id}/data reads.
-                    let bare = ["/runs/{id}/cancel", "/runs/{id}/rerun", "/data", "/hook/{id}"];
+                    // /data reads what /device/{id}/data reads; a guest's message is swept by none.
+                    let bare = [
+                        "/runs/{id}/cancel", "/runs/{id}/rerun", "/data", "/hook/{id}", OF_GUESTS,
+                    ];
                     let bare = bare.contains(&path.as_str());
                     (method == "POST" && !bare) || method == "PUT"
                 }).collect();

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::world::{World, noop, operations};
+use super::world::{OF_GUESTS, World, noop, operations};
 use crate::harness::{Api, text};
 
 /// An analysis, and the token that speaks for it.
@@ -79,6 +79,8 @@ const RESERVED: &[(Method, &str)] = &[
     // Only a device's own token opens these; the refusal says what others use.
     (Method::GET, "/data"),
     (Method::POST, "/data"),
+    // Only from inside of a run.
+    (Method::POST, OF_GUESTS),
     (Method::GET, "/tokens"),
     (Method::POST, "/tokens"),
     (Method::GET, "/tokens/{id}"),

@@ -13,6 +13,9 @@ use crate::harness::{Api, text, wat};
 /// The value of every secret and variable that is sent here.
 pub const SENTINEL: &str = "correct-horse-battery-staple";
 
+/// The operation that only the guest of a run has.
+pub const OF_GUESTS: &str = "/analysis/services/console/send";
+
 /// A data directory with one of everything.
 pub struct World {
     pub api: Api,
@@ -318,6 +321,7 @@ impl World {
                 "changes": [],
                 "hook": "/hook",
             }),
+            ("POST", OF_GUESTS) => json!({"message": "text", "timestamp": null}),
             ("POST", "/runs/{id}/cancel" | "/runs/{id}/rerun" | "/hook/{id}") => return None,
             ("POST" | "PUT", _) => panic!("which body does {method} {template} take?"),
             _ => return None,
