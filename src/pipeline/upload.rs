@@ -67,8 +67,17 @@ impl Runner {
         // An unknown analysis is told before anything is compiled for it.
         tenant.analysis(analysis).await?;
         if let Some(language) = language {
-            let script = Script::new(&file_name, language, bytes)?;
-            bytes = self.build(tenant, analysis, script, &by).await?;
+            let digest = Digest::of(&bytes);
+            bytes = match self.build(&file_name, language, bytes).await {
+                Ok(module) => module,
+                Err(error) => {
+                    if error.is_of_script() {
+                        let why = error.to_string();
+                        self.record_unbuilt(tenant, analysis, digest, why, &by).await?;
+                    }
+                    return Err(error);
+                }
+            };
             if bytes.len() as u64 > limit {
                 return Err(UploadError::TooLarge(limit));
             }
@@ -90,21 +99,13 @@ impl Runner {
     /// Makes the module of a script, with the script in it.
     async fn build(
         &self,
-        tenant: &Tenant,
-        analysis: Id,
-        script: Script,
-        by: &str,
+        name: &str,
+        language: Language,
+        bytes: Vec<u8>,
     ) -> Result<Vec<u8>, UploadError> {
-        match self.scripts.build(&script).await {
-            Ok(built) => Ok(module::with_source(built.module, script.text.as_bytes())),
-            Err(error) => {
-                if error.is_of_script() {
-                    let digest = Digest::of(script.text.as_bytes());
-                    self.record_unbuilt(tenant, analysis, digest, error.to_string(), by).await?;
-                }
-                Err(error.into())
-            }
-        }
+        let script = Script::new(name, language, bytes)?;
+        let built = self.scripts.build(&script).await?;
+        Ok(module::with_source(built.module, script.text.as_bytes()))
     }
 
     /// Inspects and compiles a module that is not kept.
@@ -151,6 +152,17 @@ impl Runner {
             tracing::warn!(%error, "compiled modules could not be removed");
         }
         Ok(())
+    }
+}
+
+impl UploadError {
+    /// Whether this is what is wrong with a script.
+    fn is_of_script(&self) -> bool {
+        match self {
+            Self::Source(_) => true,
+            Self::Build(error) => error.is_of_script(),
+            _ => false,
+        }
     }
 }
 

@@ -18,11 +18,6 @@ Analysis.use(async (context, scope: Greeting[]) => {
 /// Whether this binary has the engine.
 const ENGINE: bool = cfg!(feature = "javascript");
 
-#[cfg(feature = "javascript")]
-fn console(run: &serde_json::Value) -> Vec<String> {
-    run["console"].as_array().expect("a console").iter().map(|line| text(&line["text"])).collect()
-}
-
 #[tokio::test]
 async fn without_the_engine_the_answer_is_which_binary_has_it() {
     if ENGINE {
@@ -51,6 +46,11 @@ mod built {
     use serde_json::Value;
 
     use super::*;
+
+    fn console(run: &Value) -> Vec<String> {
+        let lines = run["console"].as_array().expect("a console");
+        lines.iter().map(|line| text(&line["text"])).collect()
+    }
 
     fn path(of: &std::path::Path) -> &str {
         of.to_str().expect("a path of text")
@@ -249,7 +249,11 @@ mod built {
         api.upload_script(&id, "bad.js", b"throw 'bad';").await.refused(400);
         let run = api.run(&id, json!([])).await;
         assert_eq!(console(&run), ["good"]);
-        api.upload_script(&id, "bad.js", b"let a = '\xff'").await.refused(400);
+        let (_, message) = api.upload_script(&id, "bad.js", b"let a = '\xff'").await.refused(400);
+        assert!(message.contains("not UTF-8 text, from byte 9 on"), "{message}");
+        let shown = api.get(&format!("/analysis/{id}")).await.ok();
+        let lines = shown["console"].as_array().expect("a console");
+        assert!(text(lines.last().expect("a line")).ends_with(&message), "{lines:?}");
         assert_eq!(
             api.upload_script(&id, "big.js", &vec![b' '; 9 << 20]).await.refused(413).0,
             "too_large"
