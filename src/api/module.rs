@@ -79,7 +79,12 @@ pub async fn upload(
     let limit = stored.analysis.limits.within(&caps).module_bytes;
     let sent = upload::read(request, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
     let file_name = sent.file_name.or_else(|| query.get("file_name").map(str::to_owned));
-    let file_name = file_name.filter(|name| !name.is_empty()).unwrap_or("analysis.wasm".into());
+    let unnamed = || match sent.language.as_deref().and_then(Language::of_word) {
+        Some(Language::JavaScript) => "analysis.js".to_owned(),
+        Some(Language::TypeScript) => "analysis.ts".to_owned(),
+        None => "analysis.wasm".to_owned(),
+    };
+    let file_name = file_name.filter(|name| !name.is_empty()).unwrap_or_else(unnamed);
     if !is_label(&file_name, MAX_FILE_NAME) {
         return Err(Refusal::invalid(format!(
             "a file name has at most {MAX_FILE_NAME} characters, no control characters"
@@ -188,10 +193,10 @@ pub async fn module(
     let profile = runner.host().analysis_profile(id).await.map_err(not_found)?;
     let versions = runner.tenant(profile).module_versions(id).await?;
     let version = versions.get(&version).ok_or_else(refused)?;
-    let is_script = Language::of_file(&version.file_name).is_some();
+    let is_module = version.file_name.ends_with(".wasm");
     let bytes = runner.module(version.digest).await?;
     let zipped = tokio::task::spawn_blocking(move || {
-        let script = if is_script { source(&bytes) } else { None };
+        let script = if is_module { None } else { source(&bytes) };
         gzip(script.unwrap_or(&bytes))
     });
     let zipped = zipped.await;

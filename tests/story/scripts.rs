@@ -217,14 +217,33 @@ mod built {
         assert_eq!(console(&run), ["hello Ada"]);
         let shown = api.get(&format!("/analysis/{id}")).await.ok();
         assert_eq!(shown["versions"]["1"]["file_name"], "greet.ts");
+        assert_eq!(downloaded(&api, &id).await, GREETING);
+
+        // Without a name that says what it is, the language does.
+        let (unnamed, engine) =
+            ("console.log('unnamed');", base64::engine::general_purpose::STANDARD);
+        let file = base64::Engine::encode(&engine, unnamed);
+        for rest in
+            [json!({"language": "node-rt2025"}), json!({"language": "deno", "file_name": "x"})]
+        {
+            let mut body = rest;
+            body["file"] = json!(file);
+            api.post(&format!("/analysis/{id}/upload"), body).await.ok();
+            assert_eq!(downloaded(&api, &id).await, unnamed);
+        }
+        assert_eq!(console(&api.run(&id, json!([])).await), ["unnamed"]);
+    }
+
+    /// The text of an analysis's active version.
+    async fn downloaded(api: &Api, id: &str) -> String {
         let link = api.get(&format!("/analysis/{id}/download")).await.ok();
         let url = text(&link["url"]);
         let at = url.find("/analysis").expect("a path");
-        let packed =
-            api.bytes(Request::get(&url[at..]).body(Body::empty()).expect("a request")).await;
+        let request = Request::get(&url[at..]).body(Body::empty()).expect("a request");
+        let packed = api.bytes(request).await;
         let mut source = String::new();
         flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut source).expect("gzip");
-        assert_eq!(source, GREETING);
+        source
     }
 
     #[tokio::test]
