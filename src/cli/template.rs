@@ -77,8 +77,6 @@ const COMMON: &[File] = &[
     template!(".gitignore", "common/gitignore"),
 ];
 
-const CONTRACT: &[File] = runtime!["wit/analysis.wit"];
-
 const RUST: &[File] = runtime![
     "rust/Cargo.toml",
     "rust/README.md",
@@ -93,9 +91,11 @@ const RUST: &[File] = runtime![
     "rust/src/http/response.rs",
     "rust/src/http/transport.rs",
     "rust/src/lib.rs",
+    "rust/wit/analysis.wit",
 ];
 
 const PYTHON: &[File] = runtime![
+    "wit/analysis.wit",
     "python/README.md",
     "python/build",
     "python/requirements.txt",
@@ -235,14 +235,13 @@ impl Lang {
     }
 
     /// What stands beside the author's files, because the analysis is linked against it.
-    fn runtime(self) -> impl Iterator<Item = &'static File> {
-        let parts: [&[File]; 2] = match self {
-            Self::Rust => [CONTRACT, RUST],
-            Self::Python => [CONTRACT, PYTHON],
-            Self::C => [C_JSON, &[]],
-            _ => [&[], &[]],
-        };
-        parts.into_iter().flatten()
+    fn runtime(self) -> &'static [File] {
+        match self {
+            Self::Rust => RUST,
+            Self::Python => PYTHON,
+            Self::C => C_JSON,
+            _ => &[],
+        }
     }
 }
 
@@ -262,7 +261,7 @@ mod tests {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             let path = format!("{at}/{name}");
-            match entry.file_type().unwrap().is_dir() {
+            match entry.path().is_dir() {
                 true if ["tests", "target", "__pycache__"].contains(&name.as_str()) => {}
                 true => below(&entry.path(), &path, found),
                 false => assert!(found.insert(path)),
@@ -273,14 +272,15 @@ mod tests {
     #[test]
     fn a_project_holds_the_whole_runtime_of_its_language() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("runtime");
-        for (lang, name) in [(Lang::Rust, "rust"), (Lang::Python, "python")] {
+        for (lang, folders) in [(Lang::Rust, &["rust"][..]), (Lang::Python, &["python", "wit"])] {
             let mut expected = BTreeSet::new();
-            below(&root.join(name), &format!("runner-analysis/{name}"), &mut expected);
-            below(&root.join("wit"), "runner-analysis/wit", &mut expected);
+            for name in folders {
+                below(&root.join(name), &format!("runner-analysis/{name}"), &mut expected);
+            }
             let files = lang.project("x").into_iter().map(|(file, _)| file.path.to_owned());
             let files: BTreeSet<_> =
                 files.filter(|path| path.starts_with("runner-analysis/")).collect();
-            assert_eq!(files, expected, "{name}");
+            assert_eq!(files, expected, "{lang:?}");
         }
     }
 

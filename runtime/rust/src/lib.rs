@@ -41,10 +41,10 @@ pub use serde_json::{Value, json};
 
 #[doc(hidden)]
 pub mod bindings {
-    //! Generated from the contract in `runtime/wit`. Only [`analysis!`](crate::analysis) needs it.
+    //! Generated from the contract in `wit`. Only [`analysis!`](crate::analysis) needs it.
 
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "analysis",
         pub_export_macro: true,
         default_bindings_module: "runner_analysis::bindings",

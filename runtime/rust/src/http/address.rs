@@ -184,7 +184,8 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
-fn without_query(text: &str) -> &str {
+/// An address up to its query, which may hold secrets.
+pub(super) fn without_query(text: &str) -> &str {
     text.split(['?', '#']).next().unwrap_or_default()
 }
 

@@ -1,10 +1,11 @@
 //! A request, built step by step, and sent.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::address::{Address, form_encoded};
+use super::address::{Address, form_encoded, without_query};
 use super::redirect::Outgoing;
 use super::{Error, Response};
 
@@ -15,7 +16,7 @@ pub const MAX_REDIRECTS: usize = 10;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request that is not sent yet. What is wrong with it is told by [`send`](Self::send).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     method: String,
@@ -25,6 +26,18 @@ pub struct Request {
     body: Result<Vec<u8>, Error>,
     timeout: Option<Duration>,
     redirects: usize,
+}
+
+/// Method, address and names of headers: values, the query and the body may hold secrets.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &without_query(&self.url))
+            .field("headers", &names)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request {
@@ -235,6 +248,14 @@ mod tests {
         for (text, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
             assert_eq!(base64(text.as_bytes()), expected);
         }
+    }
+
+    #[test]
+    fn a_debug_print_shows_no_value() {
+        let request = super::super::post("https://h/x?hush").header("x-key", "hush").body("hush");
+        let printed = format!("{request:?}");
+        assert!(printed.contains("https://h/x") && printed.contains("x-key"), "{printed}");
+        assert!(!printed.contains("hush"), "{printed}");
     }
 
     #[test]

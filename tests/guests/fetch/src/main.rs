@@ -176,10 +176,7 @@ fn method(word: &str) -> Method {
     }
 }
 
-fn receive(
-    sent: Result<FutureIncomingResponse, String>,
-    held: Option<&mut Vec<Open>>,
-) -> Became {
+fn receive(sent: Result<FutureIncomingResponse, String>, held: Option<&mut Vec<Open>>) -> Became {
     let failed = |error| Became { error: Some(error), ..Became::default() };
     let future = match sent {
         Ok(future) => future,
