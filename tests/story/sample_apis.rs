@@ -111,10 +111,9 @@ async fn assert_calls_its_api(name: &str) {
     assert_eq!(missed, 0, "{name} left requests out");
 
     // Without the policy's permission for the host nothing is sent, and the run says what is missing.
-    let policy = &api.get("/am").await.ok()[0];
-    let permissions = json!([policy["permissions"][0]]);
-    let policy = format!("/am/{}", text(&policy["id"]));
-    api.put(&policy, json!({"permissions": permissions})).await.ok();
+    let policy = format!("/am/{}", text(&api.get("/am").await.ok()[0]["id"]));
+    let secrets = &read(&folder, "policy.json")["permissions"][0];
+    api.put(&policy, json!({"permissions": [secrets]})).await.ok();
     let run = api.run(&analysis, read(&folder, "scope.json")).await;
     let message = run["fault"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("no policy allows this analysis network access"), "{run}");
