@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::fault::{ErrorCode, Fault, FaultCode};
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
-use crate::run::{EnvironmentEntry, Leak, LeakReport, Run, State};
+use crate::run::{EnvironmentEntry, Leak, LeakReport, Run, SecretUse, State};
 use crate::store::{self, Filter, Page, RunRecord};
 use crate::vault::{Part, PartCipher};
 
@@ -54,6 +54,10 @@ pub struct RunView {
     /// Keys and origins, never values.
     #[schema(value_type = Vec<Object>)]
     environment: Vec<EnvironmentEntry>,
+    /// The secrets that the latest attempt used without reading them: towards which host or by
+    /// which algorithm, and how often.
+    #[schema(value_type = Vec<Object>)]
+    uses: Vec<SecretUse>,
     #[schema(value_type = String)]
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,6 +130,7 @@ const FIELDS: &[&str] = &[
     "cause",
     "scope",
     "environment",
+    "uses",
     "created_at",
     "started_at",
     "finished_at",
@@ -269,6 +274,7 @@ fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
         cause: run.cause,
         scope,
         environment: attempt.map(|attempt| attempt.environment.clone()).unwrap_or_default(),
+        uses: attempt.map(|attempt| attempt.uses.clone()).unwrap_or_default(),
         created_at: run.created_at,
         started_at: run.started_at,
         finished_at: run.finished_at,

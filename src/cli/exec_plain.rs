@@ -95,6 +95,7 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
         live: Some(live.clone()),
         printer: Printer::default(),
         fetch: Some(Session::new(network, gate(&args.allow_host), limits).fetch()),
+        sign: None,
         stop: None,
     };
     let printing = tokio::spawn(async move {

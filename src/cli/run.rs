@@ -13,6 +13,7 @@ use super::input::Json;
 use super::output::{Output, duration, moment, size};
 use super::resolve::{self, ANALYSIS};
 use crate::fault::FaultCode;
+use crate::run::SecretUse;
 
 /// The longest wait, in seconds, that the API offers for one answer.
 const WAIT: u64 = 50;
@@ -140,6 +141,8 @@ pub struct Run {
     cause: Option<Cause>,
     #[serde(default)]
     environment: Vec<Entry>,
+    #[serde(default)]
+    uses: Vec<SecretUse>,
     created_at: Option<String>,
     started_at: Option<String>,
     finished_at: Option<String>,
@@ -377,6 +380,15 @@ async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
             None => format!("{} ({})", entry.key, entry.origin),
         };
         let environment: Vec<_> = run.environment.into_iter().map(entry).collect();
+        let used = |used: SecretUse| {
+            let way = match (used.host, used.algorithm) {
+                (Some(host), _) => format!("in requests to {host}"),
+                (None, Some(algorithm)) => format!("to sign by {algorithm}"),
+                (None, None) => String::new(),
+            };
+            format!("{} {way} ({}x)", used.key, used.count)
+        };
+        let uses: Vec<_> = run.uses.into_iter().map(used).collect();
         output.fields(vec![
             ("id", Some(run.id)),
             ("analysis", run.analysis),
@@ -385,6 +397,7 @@ async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
             ("fault", run.fault.map(|fault| format!("{}: {}", fault.code, fault.message))),
             ("cause", run.cause.map(|cause| format!("{} by {}", cause.kind, cause.by))),
             ("environment", Some(environment.join(", ")).filter(|keys| !keys.is_empty())),
+            ("used unread", Some(uses.join(", ")).filter(|uses| !uses.is_empty())),
             ("warning", Some(run.warnings.join("; ")).filter(|warnings| !warnings.is_empty())),
             ("scope", json(run.scope)),
             ("result", json(run.result)),

@@ -91,7 +91,10 @@ const RUST: &[File] = runtime![
     "rust/src/http/response.rs",
     "rust/src/http/transport.rs",
     "rust/src/lib.rs",
+    "rust/src/signing.rs",
     "rust/wit/analysis.wit",
+    "rust/wit/signing/deps/analysis.wit",
+    "rust/wit/signing/signing.wit",
 ];
 
 const PYTHON: &[File] = runtime![

@@ -62,6 +62,11 @@ impl Config {
                 true => Some(self.path("outbound_ca_file")?),
                 false => None,
             },
+            egress_over_plain_http: self.parse(
+                "outbound_egress_over_plain_http",
+                "true or false",
+                |_| true,
+            )?,
         })
     }
 

@@ -35,6 +35,7 @@ pub(super) fn all(
         ("outbound_request_bytes_cap", (1 << 30).to_string()),
         ("outbound_response_bytes_cap", (1 << 30).to_string()),
         ("outbound_connections_cap", "64".into()),
+        ("outbound_egress_over_plain_http", "false".into()),
         ("scratch_cap_bytes", (64 << 20).to_string()),
         ("compile_seconds", compile.cpu.as_secs().to_string()),
         ("compile_memory_bytes", compile.memory_bytes.to_string()),

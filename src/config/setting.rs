@@ -56,6 +56,10 @@ pub const SETTINGS: &[Setting] = &[
         name: "outbound_ca_file",
         about: "PEM file of certificate authorities that analyses' requests trust too",
     },
+    Setting {
+        name: "outbound_egress_over_plain_http",
+        about: "whether egress secrets go without TLS to their hosts that say http://",
+    },
     Setting { name: "compile_seconds", about: "processor time and wall time of a compilation" },
     Setting { name: "compile_memory_bytes", about: "address space of a compilation" },
     Setting { name: "secret_value_cap", about: "longest secret value, in characters" },

@@ -32,6 +32,18 @@ pub enum Origin {
         /// Which of the policy's permissions, counted from 0.
         permission: u32,
     },
+    /// The runner, in place of a granted secret that only the host may read: the value is a random
+    /// text of this run, which the host replaces in requests to the secret's hosts.
+    Placeholder {
+        /// The secret.
+        secret: Id,
+        /// Its version.
+        version: u32,
+        /// The policy that granted it.
+        policy: Id,
+        /// Which of the policy's permissions, counted from 0.
+        permission: u32,
+    },
     /// A variable of the analysis, or one given on the command line.
     Variable,
     /// The runner itself; the key begins with an underscore.

@@ -73,6 +73,11 @@ impl HostPattern {
         Some(Destination { scheme, host: host.clone(), port })
     }
 
+    /// Whether it means requests without TLS.
+    pub fn is_plain(&self) -> bool {
+        self.scheme == Some(Scheme::Http)
+    }
+
     /// The pattern whose allow means just this destination.
     pub fn of(destination: &Destination) -> Self {
         let plain = destination.scheme == Scheme::Http;

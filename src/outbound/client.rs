@@ -28,6 +28,8 @@ pub struct Settings {
     pub hosts: BTreeMap<Host, IpAddr>,
     /// A PEM file with certificate authorities to believe beside the machine's.
     pub ca_file: Option<PathBuf>,
+    /// Whether secrets of exposure egress may go out without TLS, where their hosts say so too.
+    pub egress_over_plain_http: bool,
 }
 
 /// The file of certificate authorities cannot be used.

@@ -7,6 +7,7 @@
 mod address;
 mod client;
 mod connect;
+pub mod egress;
 mod exchange;
 mod message;
 mod meter;

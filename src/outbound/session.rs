@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::client::Client;
+use super::egress::Egress;
 use super::exchange::{self, Answer};
 use super::message;
 use super::meter::{Meter, passed};
@@ -30,6 +31,7 @@ pub type Gate = Box<dyn Fn(&Destination) -> Result<(), String> + Send + Sync>;
 pub struct Session {
     client: Client,
     gate: Gate,
+    egress: Egress,
     limits: Limits,
     meter: Arc<Meter>,
     /// The places for connections that are free.
@@ -50,12 +52,17 @@ impl Drop for Place {
 }
 
 impl Session {
-    /// A session of a run with these `limits`.
+    /// A session of a run with these `limits` that has no secrets to send.
     pub fn new(client: Client, gate: Gate, limits: Limits) -> Arc<Self> {
+        Self::with_egress(client, gate, limits, Egress::default())
+    }
+
+    /// A session of a run with these `limits` and the secrets that it may send and not read.
+    pub fn with_egress(client: Client, gate: Gate, limits: Limits, egress: Egress) -> Arc<Self> {
         let places = usize::try_from(limits.outbound_connections).unwrap_or(usize::MAX);
         let places = Semaphore::new(places.min(Semaphore::MAX_PERMITS));
         let (meter, reached) = (Arc::new(Meter::new(limits)), Reached::default());
-        Arc::new(Self { client, gate, limits, meter, places, reached })
+        Arc::new(Self { client, gate, egress, limits, meter, places, reached })
     }
 
     /// The closure that the run's requests go through.
@@ -77,6 +84,7 @@ impl Session {
         let destination = message::destination(request.uri())?;
         self.permit(&destination)?;
         let request = message::clean(request, &destination)?;
+        let (request, carried) = self.egress.insert(&destination, request).await?;
         let connecting = timeouts.connect.map_or(CONNECT, |asked| asked.min(CONNECT));
         let place = self.place(connecting).await?;
         let connected = timeout(connecting, self.client.connect(&destination, &self.meter)).await;
@@ -87,7 +95,11 @@ impl Session {
         let (parts, incoming) = message::receive(response)?.into_parts();
         let meter = Arc::clone(&self.meter);
         let answer = Answer::new(incoming, driven, place, meter, timeouts.between_bytes);
-        Ok(Response::from_parts(parts, answer.boxed_unsync()))
+        let response = Response::from_parts(parts, answer.boxed_unsync());
+        match carried {
+            Some(carried) => carried.mask(response),
+            None => Ok(response),
+        }
     }
 
     /// Counts the request and asks whether it may be made.

@@ -6,7 +6,7 @@ use crate::host::Destination;
 use crate::id::Id;
 use crate::policy::{Explanation, HostExplanation, SecretFacts, Subject, explain, explain_hosts};
 use crate::store::{self, Tenant};
-use crate::vault::Part;
+use crate::vault::{Part, texts};
 
 /// What is to be explained.
 #[derive(Clone, Copy)]
@@ -54,12 +54,20 @@ impl Runner {
             Asked::Host(_) => false,
         };
         let facts = secrets.iter().map(|stored| &stored.secret).filter(|s| wanted(&s.key));
-        let facts = facts.map(|secret| SecretFacts {
+        let facts: Vec<_> = facts
+            .map(|secret| {
+                let hosts = texts(secret.uses.hosts()).join(", ");
+                (secret, hosts, texts(secret.uses.algorithms()).join(", "))
+            })
+            .collect();
+        let facts = facts.iter().map(|(secret, hosts, algorithms)| SecretFacts {
             id: secret.id,
             key: &secret.key,
             tags: &secret.tags,
             version: secret.version,
             exposure: secret.exposure.as_str(),
+            hosts,
+            algorithms,
         });
         let variables = match &stored.variables {
             None => Vec::new(),

@@ -23,6 +23,7 @@ mod request;
 mod retention;
 mod scheduler;
 mod session;
+mod signing;
 mod snapshot;
 mod transfer;
 mod unbuilt;
@@ -46,7 +47,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::metrics::Metrics;
 use crate::outbound::{self, Tally};
-use crate::run::{LeakReport, Live, State, TriggerEntries};
+use crate::run::{LeakReport, Live, SecretUse, SecretUses, State, TriggerEntries};
 use crate::sandbox::{Input, Keep, Outcome, Program, Sandbox};
 use crate::script;
 use crate::store::{Finished, Host, Store, Tenant};
@@ -133,6 +134,8 @@ pub struct Job {
     pub live: Option<Live>,
     /// Told once when the guest shall stop, if anybody may say so.
     pub stop: Option<Arc<tokio::sync::Notify>>,
+    /// Counts the secrets that the guest uses without reading them.
+    pub uses: Arc<SecretUses>,
 }
 
 /// The module of one attempt.
@@ -159,8 +162,8 @@ impl Runner {
                 Err(fault) => return (Outcome::refused(fault), Tally::default()),
             },
         };
-        let session = self.session(job);
         let guest = Arc::new(GuestRun::new(job));
+        let session = self.session(job, &environment);
         let input = Input {
             analysis: job.snapshot.analysis.id,
             run: job.run,
@@ -170,6 +173,7 @@ impl Runner {
             live: job.live.clone(),
             printer: guest.printer.clone(),
             fetch: Some(self.guest_door.before(&guest, Arc::clone(&session).fetch())),
+            sign: Some(signing::sign(&job.snapshot.signing, &job.uses)),
             stop: job.stop.clone(),
         };
         let outcome = self.sandbox.run(&program, input, &job.limits).await;
@@ -230,7 +234,8 @@ impl Runner {
         };
         let mut finished =
             finished(&outcome, (job.run, job.attempt, fence), cipher, (state, retry_at));
-        finished.entries = job.entries(outcome.leaks.as_ref(), &asked);
+        finished.uses = job.uses.list();
+        finished.entries = job.entries(outcome.leaks.as_ref(), &asked, &finished.uses);
         finished.leaks = outcome.leaks.take();
         Some(finished)
     }
@@ -300,16 +305,21 @@ impl Runner {
 }
 
 impl Job {
-    /// What the audit tells of this attempt: what was masked, and which hosts it asked for.
-    fn entries(&self, leaks: Option<&LeakReport>, asked: &Tally) -> Vec<Entry> {
+    /// What the audit tells of this attempt: what was masked, which hosts it asked for, and which
+    /// secrets it used without reading them.
+    fn entries(&self, leaks: Option<&LeakReport>, asked: &Tally, uses: &[SecretUse]) -> Vec<Entry> {
         let by = Principal::Analysis { id: self.snapshot.analysis.id };
-        let entry = |event, detail| Entry::new(&by, event, self.run, &detail);
-        let leaks = leaks.map(|report| json!({"attempt": self.attempt, "report": report}));
-        let hosts = (!asked.is_empty()).then(
-            || json!({"attempt": self.attempt, "hosts": asked.hosts, "others": asked.others}),
-        );
-        let leaks = leaks.map(|detail| entry(Event::RunLeak, detail));
-        leaks.into_iter().chain(hosts.map(|detail| entry(Event::RunNetwork, detail))).collect()
+        let entry = |(event, detail)| Entry::new(&by, event, self.run, &detail);
+        let attempt = self.attempt;
+        let leaks =
+            leaks.map(|report| (Event::RunLeak, json!({"attempt": attempt, "report": report})));
+        let hosts = (!asked.is_empty()).then(|| {
+            let detail = json!({"attempt": attempt, "hosts": asked.hosts, "others": asked.others});
+            (Event::RunNetwork, detail)
+        });
+        let uses =
+            (!uses.is_empty()).then(|| (Event::RunUse, json!({"attempt": attempt, "uses": uses})));
+        [leaks, hosts, uses].into_iter().flatten().map(entry).collect()
     }
 
     /// Where a failed attempt leaves its run: failed, to be tried again, or dead.
@@ -360,6 +370,7 @@ fn finished(
         duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
         peak_memory_bytes: outcome.peak_memory_bytes,
         leaks: None,
+        uses: Vec::new(),
         entries: Vec::new(),
         at: Timestamp::now(),
     };

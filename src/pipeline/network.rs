@@ -7,15 +7,20 @@ use std::sync::Arc;
 
 use super::guest_api::is_api;
 use super::{Job, Runner, Snapshot};
+use crate::environment::Environment;
 use crate::host::{Destination, HostPattern};
 use crate::outbound::Session;
+use crate::outbound::egress::Egress;
 
 impl Runner {
-    /// What the run has of the network: the permissions of its snapshot, and its limits.
-    pub(super) fn session(&self, job: &Job) -> Arc<Session> {
+    /// What the run has of the network: the permissions of its snapshot, the secrets that its
+    /// `environment` has placeholders for, and its limits.
+    pub(super) fn session(&self, job: &Job, environment: &Environment) -> Arc<Session> {
+        let plain = self.settings.outbound.egress_over_plain_http;
+        let egress = Egress::new(&job.snapshot.egress, environment, plain, Arc::clone(&job.uses));
         let snapshot = Arc::clone(&job.snapshot);
         let gate = Box::new(move |destination: &Destination| permit(&snapshot, destination));
-        Session::new(self.network.clone(), gate, job.limits)
+        Session::with_egress(self.network.clone(), gate, job.limits, egress)
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::environment::{Environment, Layout, Origin, Overlay, TooLarge};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
+use crate::outbound::egress;
 use crate::vault::{Scratch, SealedValue};
 
 /// The system entries of every run, in the order of their keys.
@@ -27,6 +28,9 @@ pub(super) enum Source {
     Known(String),
     /// What each attempt puts in itself: the run's id and its own number.
     Own,
+    /// A granted secret that only the host may read, if its stored form is sound. Each attempt puts
+    /// in a placeholder.
+    Placeholder(Option<Arc<SealedValue>>),
 }
 
 /// What stands for the values that each attempt puts in: texts of their lengths.
@@ -41,6 +45,7 @@ impl Source {
             Self::Variable(range) => range.len(),
             Self::Known(text) => text.len(),
             Self::Own => NO_RUN.len(),
+            Self::Placeholder(_) => egress::PLACEHOLDER_LENGTH,
         }
     }
 }
@@ -52,6 +57,8 @@ pub(super) type Planned = (String, Source, Origin);
 pub(super) struct Prepared {
     sealed: SealedValue,
     layout: Arc<Layout>,
+    /// How many placeholders each attempt puts in.
+    placeholders: usize,
 }
 
 impl Prepared {
@@ -61,12 +68,20 @@ impl Prepared {
         TooLarge::check(entries.len(), bytes).map_err(too_large)?;
         let mut overlay = Overlay::with_capacity(entries.len(), bytes);
         let mut scratch = Scratch::default();
+        let mut placeholders = Vec::new();
         for (key, source, origin) in entries {
             let value = match source {
                 Source::Secret(sealed) => {
                     scratch.clear();
                     let opened = sealed.as_ref().and_then(|sealed| sealed.open(&mut scratch).ok());
-                    scratch.text(&opened.ok_or_else(|| unreadable(key, origin))?)
+                    scratch.text(&opened.ok_or_else(|| unreadable(key, version(origin)))?)
+                }
+                Source::Placeholder(sealed) => {
+                    scratch.clear();
+                    let opened = sealed.as_ref().and_then(|sealed| sealed.open(&mut scratch).ok());
+                    opened.ok_or_else(|| unreadable(key, version(origin)))?;
+                    placeholders.push((key, origin));
+                    continue;
                 }
                 Source::Variable(range) => &variables[range.clone()],
                 Source::Known(text) => text,
@@ -77,9 +92,13 @@ impl Prepared {
         let known = overlay.value_bytes();
         overlay.add(RUN_ID, NO_RUN, Origin::System);
         overlay.add(ATTEMPT, NO_ATTEMPT, Origin::System);
+        for (key, origin) in &placeholders {
+            overlay.add(key, &egress::placeholder(), (*origin).clone());
+        }
         let environment = overlay.settle().map_err(too_large)?;
         let sealed = SealedValue::in_memory(&environment.values()[..known]).map_err(internal)?;
-        Ok(Self { sealed, layout: Arc::clone(environment.layout()) })
+        let placeholders = placeholders.len();
+        Ok(Self { sealed, layout: Arc::clone(environment.layout()), placeholders })
     }
 
     /// The environment of one attempt, open.
@@ -87,7 +106,10 @@ impl Prepared {
         let mut scratch = Scratch::with_capacity(self.sealed.len());
         let range = self.sealed.open(&mut scratch).map_err(internal)?;
         let (mut buffer, short) = ([0; 24], attempt.min(LAST_SHORT_ATTEMPT).to_string());
-        let pieces = [scratch.text(&range), run.encode(&mut buffer), &short];
+        let placeholders: Vec<String> =
+            (0..self.placeholders).map(|_| egress::placeholder()).collect();
+        let mut pieces = vec![scratch.text(&range), run.encode(&mut buffer), &short];
+        pieces.extend(placeholders.iter().map(String::as_str));
         let environment = self.layout.with(&pieces);
         let environment = environment.ok_or_else(|| internal("it has another length"))?;
         if attempt <= LAST_SHORT_ATTEMPT {
@@ -99,14 +121,18 @@ impl Prepared {
     }
 }
 
-fn unreadable(key: &str, origin: &Origin) -> Fault {
-    let version = match origin {
-        Origin::Secret { version, .. } => *version,
+fn version(origin: &Origin) -> u32 {
+    match origin {
+        Origin::Secret { version, .. } | Origin::Placeholder { version, .. } => *version,
         Origin::Variable | Origin::System => 0,
-    };
+    }
+}
+
+/// The fault of a run that needs a secret that does not open.
+pub(super) fn unreadable(key: &str, version: u32) -> Fault {
     let message = format!(
         "the secret {key} (version {version}) does not open: its row, its tags or its key was \
-         changed outside of the runner; set its value and its tags again"
+         changed outside of the runner; set its value, its tags and its exposure again"
     );
     Fault::new(FaultCode::SecretUnreadable, message)
 }

@@ -189,6 +189,7 @@ impl Runner {
             module,
             live: None,
             stop: None,
+            uses: Arc::default(),
         };
         let runner = Arc::clone(self);
         // On the guests' runtime, and to its end even when the caller goes away.

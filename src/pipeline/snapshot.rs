@@ -11,15 +11,17 @@ use hashlink::LruCache;
 use zeroize::Zeroizing;
 
 use super::prepared::{ANALYSIS_ID, ATTEMPT, Planned, Prepared, RUN_ID, Source};
+use super::signing::{SigningKey, SigningKeys};
 use crate::analysis::{Analysis, Digest, EncodedVariable, decode_variables};
 use crate::clock::Timestamp;
 use crate::environment::{Environment, Origin};
 use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
+use crate::outbound::egress::EgressSecret;
 use crate::policy::{Action, Object, ResourceType, Rules, Subject};
 use crate::run::{EntryOrigin, EnvironmentEntry};
 use crate::store::{self, StoredAnalysis, StoredSecret, Tenant, View};
-use crate::vault::{Part, Vault};
+use crate::vault::{Exposure, Part, Vault};
 
 /// How many snapshots are kept.
 const CAPACITY: usize = 4_096;
@@ -38,6 +40,10 @@ pub struct Snapshot {
     pub(super) exists: bool,
     /// The keys of its runs' environment with the origins of their values, sorted.
     pub(super) entries: Vec<(String, Origin)>,
+    /// The granted secrets that its runs may send and not read.
+    pub(super) egress: Vec<Arc<EgressSecret>>,
+    /// The secrets that its runs may sign with.
+    pub(super) signing: Arc<SigningKeys>,
     /// The environment, or why no run may start.
     prepared: Result<Prepared, Fault>,
     /// What an attempt records about its environment.
@@ -57,19 +63,37 @@ impl Snapshot {
         vault: &Vault,
     ) -> Self {
         let analysis = stored.analysis;
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut egress) = (BTreeMap::new(), Vec::new());
+        let mut signing = Ok(SigningKeys::new());
         for StoredSecret { secret, sealed } in secrets {
             let object = Object { id: Some(secret.id), tags: &secret.tags };
+            let load = || vault.load_secret(&secret.binding(profile), sealed).ok();
+            if rules.decide(ResourceType::Secrets, Action::Sign, &object).granted {
+                signing = signing.and_then(|mut keys| {
+                    keys.insert(secret.key.clone(), SigningKey::new(secret, load())?);
+                    Ok(keys)
+                });
+            }
             let decision = rules.decide(ResourceType::Secrets, Action::Access, &object);
             let (true, Some(rule)) = (decision.granted, decision.rule) else { continue };
-            let origin = Origin::Secret {
-                secret: secret.id,
-                version: secret.version,
-                policy: rule.policy,
-                permission: rule.permission,
+            let (id, version) = (secret.id, secret.version);
+            let (policy, permission) = (rule.policy, rule.permission);
+            let entry = match secret.exposure {
+                Exposure::Environment => {
+                    let origin = Origin::Secret { secret: id, version, policy, permission };
+                    (Source::Secret(load()), origin)
+                }
+                Exposure::Egress => {
+                    let value = load().map(Arc::new);
+                    let (key, uses) = (secret.key.clone(), secret.uses.clone());
+                    let sent =
+                        value.clone().map(|value| EgressSecret { key, id, version, value, uses });
+                    egress.extend(sent.map(Arc::new));
+                    let origin = Origin::Placeholder { secret: id, version, policy, permission };
+                    (Source::Placeholder(value), origin)
+                }
             };
-            let sealed = vault.load_secret(&secret.binding(profile), sealed).ok();
-            entries.insert(secret.key.clone(), (Source::Secret(sealed), origin));
+            entries.insert(secret.key.clone(), entry);
         }
         // Wiped at the end of this function.
         let variables = match &stored.variables {
@@ -96,7 +120,10 @@ impl Snapshot {
         let entries = entries.into_iter().map(|(key, (source, origin))| (key, source, origin));
         let entries: Vec<Planned> = entries.collect();
         let prepared = match analysis.active {
-            true => planned.and_then(|variables| Prepared::new(&entries, &variables)),
+            true => planned.and_then(|variables| {
+                signing.as_ref().map_err(Fault::clone)?;
+                Prepared::new(&entries, &variables)
+            }),
             false => Err(inactive("the analysis is switched off; switch it on to run it")),
         };
         let entries: Vec<_> = entries.into_iter().map(|(key, _, origin)| (key, origin)).collect();
@@ -109,6 +136,8 @@ impl Snapshot {
             rules,
             exists: true,
             entries,
+            egress,
+            signing: Arc::new(signing.unwrap_or_default()),
             prepared,
             environment,
             grants,
@@ -160,7 +189,7 @@ fn record(entries: &[(String, Origin)]) -> (Arc<str>, Option<String>) {
     let mut records: Vec<_> =
         entries.iter().map(|(key, origin)| EnvironmentEntry::new(key, origin)).collect();
     let environment = json(&records).into();
-    records.retain(|record| record.origin == EntryOrigin::Secret);
+    records.retain(|record| matches!(record.origin, EntryOrigin::Secret | EntryOrigin::Egress));
     (environment, (!records.is_empty()).then(|| json(&records)))
 }
 
@@ -228,8 +257,9 @@ async fn decide(
     let subject = Subject { id: analysis.id, tags: &analysis.tags };
     let policies = view.policies_for(&subject).await?;
     let rules = Rules::compile(subject, &policies);
-    let wanted = rules.candidates(ResourceType::Secrets, Action::Access);
-    let secrets = view.secrets_matching(&wanted).await?;
+    let to_have = rules.candidates(ResourceType::Secrets, Action::Access);
+    let to_sign = rules.candidates(ResourceType::Secrets, Action::Sign);
+    let secrets = view.secrets_matching(&to_have.or(to_sign)).await?;
     Ok((rules, secrets))
 }
 

@@ -320,6 +320,7 @@ impl Runner {
             module: Module::Stored(run.module),
             live: None,
             stop: None,
+            uses: Arc::default(),
         };
         (fence, job, scope)
     }

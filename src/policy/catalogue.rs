@@ -110,9 +110,11 @@ macro_rules! rows {
 rows! {
     /// What can be done to a resource.
     Action: Verb {
-        /// See it and find it in lists. For secrets: be given the value in the environment. For
-        /// hosts: send requests to them.
+        /// See it and find it in lists. For secrets: have it in the environment, as its value or as
+        /// a placeholder. For hosts: send requests to them.
         Access = Verb { word: "access", aliases: &[], phrase: "access to" };
+        /// Have the host sign with it, without seeing it.
+        Sign = Verb { word: "sign", aliases: &[], phrase: "signing with" };
         /// Make a new one.
         Create = Verb { word: "create", aliases: &[], phrase: "creating" };
         /// Change it.
@@ -156,6 +158,7 @@ rows! {
             many: "secrets",
             actions: &[
                 (Action::Access, Form::STORED),
+                (Action::Sign, Form::STORED),
                 (Action::Create, WITHOUT_ID),
                 (Action::Edit, Form::STORED),
                 (Action::Delete, Form::STORED),

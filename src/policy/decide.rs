@@ -102,7 +102,8 @@ impl Rules {
         spoken.decision()
     }
 
-    /// What to look up to find all that [`decide`](Self::decide) may grant.
+    /// What to look up to find all that [`decide`](Self::decide) may grant. Those of several actions
+    /// can be [joined](Candidates::or).
     pub fn candidates(&self, resource: ResourceType, action: Action) -> Candidates {
         let Some(table) = self.tables.get(&(resource, action)) else {
             return Candidates::default();
@@ -111,6 +112,22 @@ impl Rules {
             return Candidates { any: true, ..Candidates::default() };
         }
         Candidates { any: false, ids: allowed(&table.ids), tags: allowed(&table.tags) }
+    }
+}
+
+impl Candidates {
+    /// What these or `others` find.
+    pub fn or(mut self, others: Self) -> Self {
+        if self.any || others.any {
+            return Self { any: true, ..Self::default() };
+        }
+        self.ids.extend(others.ids);
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        self.tags.extend(others.tags);
+        self.tags.sort_unstable();
+        self.tags.dedup();
+        self
     }
 }
 
@@ -296,7 +313,12 @@ mod tests {
         let rules = Rules::compile(subject, &policies);
         let all = rules.candidates(ResourceType::Secrets, Action::Access);
         assert_eq!(all, Candidates { any: true, ids: vec![], tags: vec![] });
-        assert_eq!(rules.candidates(ResourceType::Secrets, Action::Edit), Candidates::default());
+        let none = rules.candidates(ResourceType::Secrets, Action::Edit);
+        assert_eq!(none, Candidates::default());
+        assert_eq!(candidates.clone().or(none), candidates);
+        let more = Candidates { any: false, ids: vec![id(1), id(7)], tags: vec![] };
+        assert_eq!(more.or(candidates.clone()).ids, [id(1), id(3), id(7)]);
+        assert_eq!(candidates.or(all.clone()), all);
     }
 
     /// Policies, and the analysis's tags, the resource's id and its tags.

@@ -25,13 +25,17 @@ pub struct SecretFacts<'a> {
     pub version: u32,
     /// The word for its exposure.
     pub exposure: &'a str,
+    /// The hosts that its value may be sent to; empty where an analysis reads it.
+    pub hosts: &'a str,
+    /// How it may sign; empty where it may not.
+    pub algorithms: &'a str,
 }
 
 /// What becomes of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The secret's value is in the environment.
+    /// The secret is in the environment: its value, or a placeholder where only the host reads it.
     Granted,
     /// The key is not in the environment.
     Refused,
@@ -108,7 +112,8 @@ pub fn explain<'a>(
     let secrets = secrets.into_iter().map(|secret| {
         let object = Object { id: Some(secret.id), tags: secret.tags };
         let decision = rules.decide(ResourceType::Secrets, Action::Access, &object);
-        (secret.key, reasons.about_secret(secret, decision))
+        let signing = rules.decide(ResourceType::Secrets, Action::Sign, &object);
+        (secret.key, reasons.about_secret(secret, decision, signing))
     });
     let mut explanations: BTreeMap<&str, Explanation> = secrets.collect();
     for key in variables {
@@ -193,6 +198,8 @@ mod tests {
             tags: &own,
             version: 3,
             exposure: "environment",
+            hosts: "",
+            algorithms: "",
         };
         let subject = Subject { id: ANALYSIS, tags: &own };
         explain(subject, policies, [secret], variables.iter().copied())

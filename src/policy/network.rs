@@ -71,7 +71,7 @@ pub fn explain_hosts<'a>(
     let rules = Rules::compile(subject, policies.iter().copied());
     let reasons = Reasons::new(subject, &policies);
     let about = |host: String, decision: Decision| {
-        let (spoke, reason) = reasons.about(decision);
+        let (spoke, reason) = reasons.about(Action::Access, decision);
         HostExplanation {
             host,
             decision: if decision.granted { Verdict::Granted } else { Verdict::Refused },

@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(
             refusal.to_string(),
             "permissions[1].action[1]: there is no such action on secrets; found \"run\"; the \
-             actions are \"access\", \"create\", \"edit\", \"delete\""
+             actions are \"access\", \"sign\", \"create\", \"edit\", \"delete\""
         );
         for action in [json!(1), json!("Access"), json!(["access"])] {
             let refusal = refused(with("action", json!([action])));

@@ -27,6 +27,7 @@ impl<'a> Reasons<'a> {
     /// What spoke, with the number of the permission, and the sentence about it.
     pub(super) fn about(
         &self,
+        action: Action,
         decision: Decision,
     ) -> (Option<(&'a Policy, u32, &'a Permission)>, String) {
         let spoke = decision.rule.map(|rule| {
@@ -35,7 +36,7 @@ impl<'a> Reasons<'a> {
             (*policy, rule.permission, *permission)
         });
         let reason = match spoke {
-            Some((policy, number, permission)) => self.sentence(policy, number, permission),
+            Some((policy, number, permission)) => self.sentence(action, policy, number, permission),
             None if self.spoken.is_empty() => {
                 "no policy allows this: no active policy targets the analysis".into()
             }
@@ -44,8 +45,24 @@ impl<'a> Reasons<'a> {
         (spoke, reason)
     }
 
-    pub(super) fn about_secret(&self, secret: SecretFacts<'_>, decision: Decision) -> Explanation {
-        let (spoke, reason) = self.about(decision);
+    /// What becomes of a secret, by what was decided about having it and about signing with it.
+    pub(super) fn about_secret(
+        &self,
+        secret: SecretFacts<'_>,
+        decision: Decision,
+        signing: Decision,
+    ) -> Explanation {
+        let (spoke, mut reason) = self.about(Action::Access, decision);
+        if decision.granted && !secret.hosts.is_empty() {
+            reason = format!(
+                "{reason}; used only in requests to {}: the analysis sees a placeholder",
+                secret.hosts
+            );
+        }
+        if signing.granted {
+            let by = if secret.algorithms.is_empty() { "no algorithm" } else { secret.algorithms };
+            reason = format!("{reason}; signs by {by}: {}", self.about(Action::Sign, signing).1);
+        }
         Explanation {
             key: secret.key.into(),
             decision: if decision.granted { Verdict::Granted } else { Verdict::Refused },
@@ -61,9 +78,15 @@ impl<'a> Reasons<'a> {
         }
     }
 
-    fn sentence(&self, policy: &Policy, number: u32, permission: &Permission) -> String {
+    fn sentence(
+        &self,
+        action: Action,
+        policy: &Policy,
+        number: u32,
+        permission: &Permission,
+    ) -> String {
         let name = &policy.name;
-        let what = format!("{} {}", Action::Access.phrase(), self.picked(permission));
+        let what = format!("{} {}", action.phrase(), self.picked(permission));
         match permission.effect {
             Effect::Allow => format!("policy {name:?}, permission {number} allows {what}"),
             Effect::Deny => {

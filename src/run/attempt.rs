@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::environment::{Environment, Origin};
 use crate::fault::FaultCode;
 use crate::id::Id;
+use crate::run::SecretUse;
 
 /// One attempt; its result or fault message stands sealed beside it.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,6 +30,8 @@ pub struct Attempt {
     pub fault: Option<FaultCode>,
     /// What was masked on its way out, if anything was.
     pub leaks: Option<LeakReport>,
+    /// The secrets it used without reading them.
+    pub uses: Vec<SecretUse>,
 }
 
 /// Where an entry of a recorded environment came from.
@@ -37,6 +40,8 @@ pub struct Attempt {
 pub enum EntryOrigin {
     /// A granted secret.
     Secret,
+    /// A granted secret that only the host reads; the value is a placeholder.
+    Egress,
     /// A variable.
     Variable,
     /// The runner.
@@ -50,7 +55,7 @@ pub struct EnvironmentEntry {
     pub key: String,
     /// Where its value came from.
     pub origin: EntryOrigin,
-    /// The secret, for that origin.
+    /// The secret, for the first two origins.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret: Option<Id>,
     /// The secret's version.
@@ -76,8 +81,12 @@ impl EnvironmentEntry {
             permission: None,
         };
         match origin {
-            Origin::Secret { secret, version, policy, permission } => {
-                entry.origin = EntryOrigin::Secret;
+            Origin::Secret { secret, version, policy, permission }
+            | Origin::Placeholder { secret, version, policy, permission } => {
+                entry.origin = match origin {
+                    Origin::Placeholder { .. } => EntryOrigin::Egress,
+                    _ => EntryOrigin::Secret,
+                };
                 entry.secret = Some(*secret);
                 entry.version = Some(*version);
                 entry.policy = Some(*policy);

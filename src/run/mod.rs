@@ -8,6 +8,7 @@ pub mod console;
 mod leak;
 mod live;
 mod request;
+mod secret_use;
 mod state;
 
 pub use attempt::{Attempt, EntryOrigin, EnvironmentEntry};
@@ -15,6 +16,7 @@ pub use console::Line;
 pub use leak::{Leak, LeakReport, Sink};
 pub use live::Live;
 pub use request::RunRequest;
+pub use secret_use::{SecretUse, SecretUses, Way};
 pub use state::State;
 
 use std::collections::BTreeMap;

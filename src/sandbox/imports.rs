@@ -6,6 +6,7 @@ use wasmtime::component::{self, Component, types::ComponentItem};
 use wasmtime::{Linker, Module, Store};
 
 use super::guest;
+use super::signing;
 use super::state::State;
 
 /// How many imports a message names.
@@ -96,7 +97,7 @@ impl UnknownImports {
 }
 
 fn is_given(name: &str) -> bool {
-    if name == guest::CONSOLE {
+    if name == guest::CONSOLE || name == signing::SIGNING {
         return true;
     }
     let wasi = || {
@@ -124,7 +125,7 @@ fn advice(name: &str) -> Option<&'static str> {
     } else if starts(&["env::"]) {
         Some("functions of `env` come from a host of your own; build for WASI")
     } else if starts(&["runner:analysis/"]) {
-        Some("this runner knows version 1.0.0 of runner:analysis")
+        Some("this runner knows versions 1.0.0 and 1.1.0 of runner:analysis")
     } else {
         None
     }
@@ -162,6 +163,7 @@ pub(super) fn component_linker(
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     guest::add_console(&mut linker)?;
+    signing::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -222,6 +224,7 @@ mod tests {
             assert!(is_given(&name) && is_linked(&name, member), "{name}");
         }
         assert!(is_linked(guest::CONSOLE, "log") && is_given(guest::CONSOLE));
+        assert!(is_linked(signing::SIGNING, "hmac") && is_given(signing::SIGNING));
         assert!(!is_linked("wasi:http/incoming-handler@0.2.12", "handle"));
         let listed: usize = WASI.iter().map(|(_, interfaces)| interfaces.len()).sum();
         assert_eq!(MEMBERS.len(), listed);

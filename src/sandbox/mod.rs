@@ -20,6 +20,7 @@ mod program;
 mod refused;
 mod scratch;
 mod settings;
+mod signing;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use imports::UnknownImports;
 pub use outcome::Outcome;
 pub use program::Program;
 pub use settings::{CompileBounds, Compiler, Settings};
+pub use signing::Sign;
 pub use snapshot::{InitBounds, Report, SnapshotError, snapshot};
 
 /// How many modules are compiled at the same time.
@@ -186,6 +188,8 @@ pub struct Input {
     pub printer: Printer,
     /// How the guest reaches the network; without it, it has none.
     pub fetch: Option<Fetch>,
+    /// How the guest signs with secrets that it does not read; without it, it may sign with none.
+    pub sign: Option<Sign>,
     /// Told once when the guest shall stop, if anybody may say so.
     pub stop: Option<Arc<Notify>>,
 }
@@ -392,7 +396,8 @@ impl Sandbox {
         let deadline = deadline.unwrap_or(started + Duration::from_secs(u32::MAX.into()));
         let path = scratch.as_ref().map(|scratch| scratch.path().to_owned());
         let fetch = input.fetch.take();
-        let state = State::new(limiter, console.clone(), deadline, command, fetch, path);
+        let mut state = State::new(limiter, console.clone(), deadline, command, fetch, path);
+        state.sign = input.sign.take();
         let mut store = state.into_store(&self.linkers.engine);
         let entered = program.enter(&mut store, &input);
         let stopped = async {

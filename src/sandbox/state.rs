@@ -12,6 +12,7 @@ use super::command::{self, CommandInput};
 use super::console::Console;
 use super::http::Http;
 use super::limits::Limiter;
+use super::signing::Sign;
 use crate::outbound::Fetch;
 
 /// The most bytes a guest may hand to the host in one call, and so the most that the host copies
@@ -22,6 +23,8 @@ const HOST_CALL_BYTES: usize = 64 << 20;
 pub(super) struct State {
     pub(super) limiter: Limiter,
     pub(super) console: Console,
+    /// How the guest signs, if it may.
+    pub(super) sign: Option<Sign>,
     deadline: Instant,
     input: Option<CommandInput>,
     http: Http,
@@ -41,7 +44,7 @@ impl State {
         scratch: Option<PathBuf>,
     ) -> Self {
         let http = Http::new(fetch.map(|fetch| (fetch, console.clone())));
-        Self { limiter, console, deadline, input, http, scratch, wasi: None }
+        Self { limiter, console, sign: None, deadline, input, http, scratch, wasi: None }
     }
 
     /// A store around this state, with all its limits in force.

@@ -11,7 +11,7 @@ use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::fault::FaultCode;
 use crate::id::Id;
-use crate::run::{LeakReport, RunRequest, State, TriggerEntries};
+use crate::run::{LeakReport, RunRequest, SecretUse, State, TriggerEntries};
 
 /// A request to be made durable.
 pub struct NewRun {
@@ -57,6 +57,8 @@ pub struct Finished {
     pub duration_us: u64,
     /// The most linear memory it held, in bytes.
     pub peak_memory_bytes: u64,
+    /// The secrets it used without reading them.
+    pub uses: Vec<SecretUse>,
     /// What was masked in what came out, if anything was.
     pub leaks: Option<LeakReport>,
     /// What the audit tells of the attempt. Written once, with the outcome.
@@ -216,7 +218,8 @@ pub(super) async fn finish(
         let mut update = QueryBuilder::new(
             "UPDATE attempt SET finished_at = v.column3, duration_us = v.column4, \
              peak_memory_bytes = v.column5, console_truncated = v.column6, \
-             fault_code = v.column7, outcome = v.column8, leaks = v.column9 FROM (",
+             fault_code = v.column7, outcome = v.column8, leaks = v.column9, \
+             uses = v.column10 FROM (",
         );
         update.push_values(outcomes, |mut row, outcome| {
             row.push_bind(outcome.run.to_string()).push_bind(i64::from(outcome.attempt));
@@ -224,6 +227,7 @@ pub(super) async fn finish(
             row.push_bind(signed(outcome.peak_memory_bytes)).push_bind(outcome.console_truncated);
             row.push_bind(outcome.fault.map(FaultCode::as_str)).push_bind(&outcome.outcome);
             row.push_bind(outcome.leaks.as_ref().map(report));
+            row.push_bind(uses(&outcome.uses));
         });
         update.push(
             ") AS v WHERE attempt.run_id = v.column1 AND attempt.number = v.column2 \
@@ -270,6 +274,11 @@ async fn audit_attempts(connection: &mut Connection, outcomes: &[Finished]) -> R
 fn report(report: &LeakReport) -> String {
     // Words, ids and numbers: writing them as JSON cannot fail.
     serde_json::to_string(report).unwrap_or_default()
+}
+
+fn uses(uses: &[SecretUse]) -> Option<String> {
+    // Texts, ids and numbers: writing them as JSON cannot fail.
+    (!uses.is_empty()).then(|| serde_json::to_string(uses).unwrap_or_default())
 }
 
 fn signed(number: u64) -> i64 {

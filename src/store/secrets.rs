@@ -10,10 +10,9 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::policy::ResourceType;
 use crate::tag::Tags;
-use crate::vault::Secret;
+use crate::vault::{Exposure, Secret, Uses};
 
-const COLUMNS: &str =
-    "SELECT id, key, version, exposure, value_length, sealed, created_at, updated_at FROM secret";
+const COLUMNS: &str = "SELECT id, key, version, exposure, uses, value_length, sealed, created_at, updated_at FROM secret";
 
 /// A secret with its envelope.
 pub struct StoredSecret {
@@ -31,9 +30,13 @@ pub struct SecretEdit {
     pub from_version: u32,
     /// The tags from now on.
     pub tags: Tags,
+    /// The exposure, which changes only where a row is restored.
+    pub exposure: Exposure,
+    /// The uses from now on.
+    pub uses: Uses,
     /// The value's length in characters.
     pub value_length: u32,
-    /// The value, sealed for version `from_version + 1` and these tags.
+    /// The value, sealed for version `from_version + 1` and all of these.
     pub sealed: Vec<u8>,
     /// When.
     pub at: Timestamp,
@@ -47,14 +50,16 @@ impl Tenant {
             Box::pin(async move {
                 let secret = &new.secret;
                 query(
-                    "INSERT INTO secret (id, profile_id, key, version, exposure, value_length, \
-                     sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                    "INSERT INTO secret (id, profile_id, key, version, exposure, uses, \
+                     value_length, sealed, created_at, updated_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 )
                 .bind(secret.id.to_string())
                 .bind(&*profile)
                 .bind(&secret.key)
                 .bind(i64::from(secret.version))
                 .bind(secret.exposure.as_str())
+                .bind(secret.uses.to_stored())
                 .bind(i64::from(secret.value_length))
                 .bind(&new.sealed)
                 .bind(secret.created_at.as_millis())
@@ -70,7 +75,7 @@ impl Tenant {
         write.await
     }
 
-    /// Replaces a secret's envelope and tags. [`Error::NotFound`] when it is gone or was edited
+    /// Replaces a secret's envelope, tags and uses. [`Error::NotFound`] when it is gone or was edited
     /// since it was read.
     pub async fn edit_secret(&self, edit: SecretEdit, entry: Entry) -> Result<(), Error> {
         let profile = self.key();
@@ -78,12 +83,15 @@ impl Tenant {
             Box::pin(async move {
                 let done = query(
                     "UPDATE secret SET version = $1, value_length = $2, sealed = $3, \
-                     updated_at = $4 WHERE id = $5 AND profile_id = $6 AND version = $7",
+                     updated_at = $4, exposure = $5, uses = $6 WHERE id = $7 AND profile_id = $8 \
+                     AND version = $9",
                 )
                 .bind(i64::from(edit.from_version) + 1)
                 .bind(i64::from(edit.value_length))
                 .bind(&edit.sealed)
                 .bind(edit.at.as_millis())
+                .bind(edit.exposure.as_str())
+                .bind(edit.uses.to_stored())
                 .bind(edit.id.to_string())
                 .bind(&*profile)
                 .bind(i64::from(edit.from_version))
@@ -204,13 +212,17 @@ async fn read(
 
 fn one(row: &Row, id: Id, key: String, tags: Tags) -> Result<StoredSecret, Error> {
     let exposure: String = row.text("exposure")?;
+    let exposure: Exposure = exposure.parse().map_err(|()| damaged("exposure", &exposure))?;
+    let uses = row.optional_text("uses")?;
+    let uses = Uses::from_stored(exposure, uses.as_deref()).map_err(|e| damaged("uses", &e))?;
     Ok(StoredSecret {
         secret: Secret {
             id,
             key,
             tags,
             version: row.number("version")?,
-            exposure: exposure.parse().map_err(|_| damaged("exposure", &exposure))?,
+            exposure,
+            uses,
             value_length: row.number("value_length")?,
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,

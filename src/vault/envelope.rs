@@ -25,7 +25,10 @@
 //!
 //! 1. `runner/envelope/v1`, the data key's id, the purpose, the profile's id;
 //! 2. for the purpose `secret`: the secret's id, key, version, exposure, then for each tag, in the
-//!    order of [`Tags`](crate::tag::Tags), its key and its value;
+//!    order of [`Tags`](crate::tag::Tags), its key and its value; for `secret-uses`, which is a
+//!    secret that may be used without being read: the same up to the exposure, and then four lists,
+//!    each its number of items and its items, namely keys and values of the tags, hosts, places,
+//!    algorithms, in the order of [`Uses`](super::Uses);
 //! 3. for `variables`: the analysis's id;
 //! 4. for `scope`: the run's id; for `result` and `fault`: the run's id, the attempt; for
 //!    `console`: the run's id, the attempt, the sequence number.
@@ -149,6 +152,17 @@ impl AssociatedData {
         self.0.extend_from_slice(&length.to_be_bytes());
         self.0.extend_from_slice(bytes);
         self
+    }
+
+    /// Appends how many items there are, and each of them as a field.
+    pub(super) fn list<I>(self, items: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        let items: Vec<I::Item> = items.into_iter().collect();
+        // Limits of ours keep every list far shorter.
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        items.into_iter().fold(self.number(count), Self::field)
     }
 
     /// Appends a number as a field of 4 bytes, big-endian.

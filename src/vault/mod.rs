@@ -15,11 +15,13 @@ mod binding;
 mod envelope;
 mod keyring;
 mod part;
+mod place;
 mod root_key;
 mod scratch;
 mod sealed;
 mod secret;
 mod token;
+mod uses;
 #[cfg(test)]
 mod vectors;
 
@@ -38,14 +40,16 @@ use token::HostKeys;
 pub use binding::SecretBinding;
 pub use keyring::{KeyKind, Keyring, WrappedKey};
 pub use part::{Part, PartCipher};
+pub use place::{InvalidPlace, PathTemplate, Place, has_dot_segment};
 pub use root_key::{InvalidRootKey, RootKey, RootKeyError};
 pub use scratch::Scratch;
 pub use sealed::SealedValue;
 pub use secret::{
-    DEFAULT_VALUE_CAP, Exposure, InvalidSecret, MAX_VALUE_CAP, Secret, check_secret,
-    check_secret_tags, check_value,
+    DEFAULT_VALUE_CAP, Exposure, InvalidSecret, MAX_VALUE_CAP, MIN_EGRESS_VALUE, Secret,
+    check_secret, check_secret_tags, check_value, check_value_of,
 };
 pub use token::{Token, TokenKind};
+pub use uses::{Algorithm, InvalidUses, UnreadableUses, Uses, texts};
 
 /// The length of every key, in bytes.
 const KEY_LENGTH: usize = 32;
@@ -222,6 +226,7 @@ mod tests {
             version: 1,
             exposure: Exposure::Environment,
             tags,
+            uses: const { &Uses::NONE },
         }
     }
 

@@ -3,8 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Sha256, Sha384, Sha512};
+
 use super::envelope::{AssociatedData, Cipher, Envelope, Sealed};
-use super::{Error, Scratch, opaque};
+use super::{Algorithm, Error, Scratch, opaque};
 
 /// One envelope with its cipher and all that it is bound to. It holds no plaintext.
 ///
@@ -57,5 +60,49 @@ impl SealedValue {
             std::str::from_utf8(plaintext).map_err(|_| Error::DoesNotOpen)?;
             Ok(())
         })
+    }
+
+    /// The signature of `data` under the value, which is opened for it and wiped again.
+    pub fn sign(&self, algorithm: Algorithm, data: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut scratch = Scratch::with_capacity(self.length);
+        let range = self.open(&mut scratch)?;
+        let key = scratch.text(&range).as_bytes();
+        Ok(match algorithm {
+            Algorithm::HmacSha256 => mac::<Hmac<Sha256>>(key, data),
+            Algorithm::HmacSha384 => mac::<Hmac<Sha384>>(key, data),
+            Algorithm::HmacSha512 => mac::<Hmac<Sha512>>(key, data),
+        })
+    }
+}
+
+fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Vec<u8> {
+    let mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.chain_update(data).finalize().into_bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Test cases 2 and 6 of RFC 4231: a short key, and one longer than a block.
+    #[test]
+    fn signatures_are_those_of_the_standard() {
+        let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let sign = |algorithm| {
+            let key = SealedValue::in_memory("Jefe").unwrap();
+            hex(key.sign(algorithm, b"what do ya want for nothing?").unwrap())
+        };
+        assert_eq!(
+            sign(Algorithm::HmacSha256),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            sign(Algorithm::HmacSha384),
+            "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649"
+        );
+        assert_eq!(
+            sign(Algorithm::HmacSha512),
+            "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
+        );
     }
 }

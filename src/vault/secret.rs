@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::SecretBinding;
+use super::{SecretBinding, Uses};
 use crate::analysis::{InvalidVariable, check_key};
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -18,6 +18,10 @@ pub const DEFAULT_VALUE_CAP: u32 = 2_048;
 
 /// The highest cap the settings may choose, in Unicode characters.
 pub const MAX_VALUE_CAP: u32 = 65_536;
+
+/// The shortest value of an egress secret, in Unicode characters: a shorter one could not be masked
+/// in all forms in which a host may send it back.
+pub const MIN_EGRESS_VALUE: u32 = 6;
 
 /// Where a secret's value may go.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -67,15 +71,17 @@ pub struct Secret {
     pub key: String,
     /// What policies select it by; at least one.
     pub tags: Tags,
-    /// Counted from 1; every edit of the value or the tags makes a new one.
+    /// Counted from 1; every edit of the value, the tags or the uses makes a new one.
     pub version: u32,
     /// Where the value may go.
     pub exposure: Exposure,
+    /// What it may be used for without being read.
+    pub uses: Uses,
     /// The value's length in Unicode characters.
     pub value_length: u32,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When its value or its tags were last edited.
+    /// When its value, its tags or its uses were last edited.
     pub updated_at: Timestamp,
 }
 
@@ -89,6 +95,7 @@ impl Secret {
             version: self.version,
             exposure: self.exposure,
             tags: &self.tags,
+            uses: &self.uses,
         }
     }
 }
@@ -119,16 +126,52 @@ pub enum InvalidSecret {
          values as text, for example in base64"
     )]
     Nul,
+    /// The value of an egress secret holds a control character.
+    #[error(
+        "the value holds a control character, such as a line end, which no header can carry; a \
+         secret of exposure egress is one line of text"
+    )]
+    Control,
+    /// The value of an egress secret is too short.
+    #[error(
+        "the value has {length} characters; a secret of exposure egress has at least \
+         {MIN_EGRESS_VALUE}, because a shorter one cannot be masked in what a host sends back"
+    )]
+    TooShort {
+        /// The value's length in Unicode characters.
+        length: u32,
+    },
     /// No tag was given.
     #[error("a secret needs at least one tag: policies grant secrets by their tags")]
     NoTags,
 }
 
 /// Checks what a new secret consists of; yields the value's length in Unicode characters.
-pub fn check_secret(key: &str, value: &str, tags: &Tags, cap: u32) -> Result<u32, InvalidSecret> {
+pub fn check_secret(
+    key: &str,
+    value: &str,
+    tags: &Tags,
+    exposure: Exposure,
+    cap: u32,
+) -> Result<u32, InvalidSecret> {
     check_key(key)?;
     check_secret_tags(tags)?;
-    check_value(value, cap)
+    check_value_of(exposure, value, cap)
+}
+
+/// The rule for values of secrets of one exposure: that of [`check_value`], and for egress at least
+/// [`MIN_EGRESS_VALUE`] characters, none of them a control character.
+pub fn check_value_of(exposure: Exposure, value: &str, cap: u32) -> Result<u32, InvalidSecret> {
+    let length = check_value(value, cap)?;
+    if exposure == Exposure::Egress {
+        if value.contains(char::is_control) {
+            return Err(InvalidSecret::Control);
+        }
+        if length < MIN_EGRESS_VALUE {
+            return Err(InvalidSecret::TooShort { length });
+        }
+    }
+    Ok(length)
 }
 
 /// The rule for values: 1 to `cap` characters, none of them NUL. Yields the length in Unicode
@@ -179,10 +222,24 @@ mod tests {
     #[test]
     fn a_secret_needs_a_tag_and_a_proper_key() {
         let tags = Tags::new(vec![Tag { key: "team".into(), value: "a".into() }]).unwrap();
-        assert_eq!(check_secret("API_KEY", "v", &tags, 10), Ok(1));
-        assert_eq!(check_secret("API_KEY", "v", &Tags::default(), 10), Err(InvalidSecret::NoTags));
-        assert!(matches!(check_secret("9", "v", &tags, 10), Err(InvalidSecret::Key(_))));
-        assert!(matches!(check_secret("TAGOIO_API", "v", &tags, 10), Err(InvalidSecret::Key(_))));
+        let check =
+            |key: &str, tags: &Tags| check_secret(key, "v", tags, Exposure::Environment, 10);
+        assert_eq!(check("API_KEY", &tags), Ok(1));
+        assert_eq!(check("API_KEY", &Tags::default()), Err(InvalidSecret::NoTags));
+        assert!(matches!(check("9", &tags), Err(InvalidSecret::Key(_))));
+        assert!(matches!(check("TAGOIO_API", &tags), Err(InvalidSecret::Key(_))));
+    }
+
+    #[test]
+    fn an_egress_value_is_one_line_long_enough_to_be_masked() {
+        let check = |value| check_value_of(Exposure::Egress, value, 100);
+        assert_eq!(check("пароль"), Ok(6));
+        assert_eq!(check("short"), Err(InvalidSecret::TooShort { length: 5 }));
+        for value in ["one\rtwo", "one\ntwo", "one\ttwo", "one\x7ftwo", "one\u{85}two"] {
+            assert_eq!(check(value), Err(InvalidSecret::Control), "{value:?}");
+        }
+        assert_eq!(check("one\0two"), Err(InvalidSecret::Nul));
+        assert_eq!(check_value_of(Exposure::Environment, "a\nb", 100), Ok(3));
     }
 
     #[test]

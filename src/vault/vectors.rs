@@ -17,10 +17,15 @@ struct File {
     root_key_id: String,
     keys: Vec<Key>,
     secrets: Vec<SealedSecret>,
+    #[serde(default)]
     parts: Vec<SealedPart>,
+    #[serde(default)]
     tokens: Vec<Message>,
+    #[serde(default)]
     run_tokens: Vec<RunToken>,
+    #[serde(default)]
     links: Vec<Message>,
+    #[serde(default)]
     artefact_key: String,
 }
 
@@ -41,6 +46,9 @@ struct SealedSecret {
     version: u32,
     exposure: Exposure,
     tags: Vec<Tag>,
+    /// As the store keeps them.
+    #[serde(default)]
+    uses: Option<serde_json::Value>,
     value: String,
     envelope: String,
 }
@@ -102,12 +110,11 @@ fn part(of: &SealedPart) -> Part {
     }
 }
 
-#[test]
-fn frozen_secrets_open() {
-    let file = file();
-    let vault = vault(&file);
+fn open_all(file: &File) {
+    let vault = vault(file);
     let mut scratch = Scratch::default();
     for frozen in &file.secrets {
+        let uses = frozen.uses.as_ref().map(ToString::to_string);
         let binding = SecretBinding {
             profile: frozen.profile,
             secret: frozen.secret,
@@ -115,12 +122,27 @@ fn frozen_secrets_open() {
             version: frozen.version,
             exposure: frozen.exposure,
             tags: &Tags::new(frozen.tags.clone()).unwrap(),
+            uses: &Uses::from_stored(frozen.exposure, uses.as_deref()).unwrap(),
         };
         let sealed = vault.load_secret(&binding, &bytes(&frozen.envelope)).unwrap();
         let range = sealed.open(&mut scratch).unwrap();
         assert_eq!(scratch.text(&range), frozen.value);
     }
+}
+
+#[test]
+fn frozen_secrets_open() {
+    let file = file();
+    open_all(&file);
     assert_eq!(file.secrets.len(), 4);
+}
+
+#[test]
+fn frozen_secrets_with_uses_open() {
+    let file = include_str!("../../tests/vectors/vault-uses-v1.json");
+    let file: File = serde_json::from_str(file).unwrap();
+    open_all(&file);
+    assert_eq!(file.secrets.len(), 3);
 }
 
 #[test]

@@ -58,8 +58,8 @@ const NEAR_IDS: [&str; 6] = [
 
 /// The resource types with the actions of each, in every accepted spelling.
 const CATALOGUE: [(&str, &[&str]); 6] = [
-    ("secrets", &["access", "create", "edit", "delete"]),
-    ("secret", &["access", "create", "edit", "delete"]),
+    ("secrets", &["access", "sign", "create", "edit", "delete"]),
+    ("secret", &["access", "sign", "create", "edit", "delete"]),
     (
         "analysis",
         &[

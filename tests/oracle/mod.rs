@@ -152,9 +152,8 @@ fn fits_a_tag(text: &str) -> bool {
 /// The actions a resource type knows; none for an unknown type.
 fn actions_of(resource: &str) -> &'static [&'static str] {
     match resource {
-        "secrets" | "secret" | "access_management" | "action" => {
-            &["access", "create", "edit", "delete"]
-        }
+        "secrets" | "secret" => &["access", "sign", "create", "edit", "delete"],
+        "access_management" | "action" => &["access", "create", "edit", "delete"],
         "device" => {
             &["access", "create", "edit", "delete", "token_access", "get_data", "send_data"]
         }

@@ -108,12 +108,12 @@ async fn a_refusal_has_a_message_and_a_code_and_the_status_of_the_code() {
     let id = text(&api.post("/analysis", json!({"name": "empty"})).await.ok()["id"]);
     let tags = json!([{"key": "a", "value": "b"}]);
     let taken = json!({"key": "TAKEN", "value": "v", "tags": tags});
-    let egress = json!({"key": "E", "value": "v", "tags": tags, "exposure": "egress"});
+    let egress = json!({"key": "E", "value": "a value", "tags": tags, "exposure": "egress"});
     let nowhere = "ffffffffffffffffffffffff";
     let policy = json!({"name": "p", "targets": [["device"]], "permissions": []});
     for (method, path, body, status, code, part) in [
         (Method::POST, "/secrets".into(), taken, 409, "already_exists", "the key TAKEN exists"),
-        (Method::POST, "/secrets".into(), egress, 400, "not_supported", "egress"),
+        (Method::POST, "/secrets".into(), egress, 400, "invalid_request", "at least one host"),
         (Method::POST, "/secrets".into(), json!({}), 400, "invalid_request", "missing field `key`"),
         (Method::POST, "/am".into(), policy, 400, "invalid_policy", "targets[0]"),
         (Method::GET, format!("/secrets/{nowhere}"), json!(null), 404, "not_found", "Secret Not"),

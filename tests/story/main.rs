@@ -8,6 +8,7 @@ mod compilation;
 mod conditions;
 mod devices;
 mod docs;
+mod egress;
 mod exec;
 mod forgery;
 mod guest_api;

@@ -329,7 +329,7 @@ async fn what_can_never_match_is_refused_with_the_right_form() {
         assert_eq!(code, "invalid_policy", "{target}");
         assert!(said.starts_with("targets[1]: ") && said.contains(message), "{target}: {said}");
     }
-    let actions = r#"the actions are "access", "create", "edit", "delete""#;
+    let actions = r#"the actions are "access", "sign", "create", "edit", "delete""#;
     for (permission, at, message) in [
         (
             json!({"effect": "allow", "action": ["run"], "resource": ["secrets"]}),

@@ -226,7 +226,7 @@ async fn a_row_of_another_profile_does_not_open() {
          DELETE FROM main.tag WHERE resource_id IN (SELECT id FROM main.secret WHERE key = 'ALPHA');
          DELETE FROM main.secret WHERE key = 'ALPHA';
          INSERT INTO main.secret SELECT foreign_secret.id, main_profile.id, key, version, exposure,
-             value_length, sealed, created_at, updated_at
+             value_length, sealed, created_at, updated_at, uses
              FROM foreign_store.secret AS foreign_secret,
              (SELECT id FROM main.profile ORDER BY created_at LIMIT 1) AS main_profile",
     );
@@ -280,7 +280,11 @@ async fn a_new_value_does_not_bless_tags_that_somebody_changed() {
     assert!(said.contains("GAMMA") && said.contains("tags"), "{said}");
     let tags = json!([{"key": "team", "value": "blue"}]);
     assert_eq!(api.put(&path, json!({"tags": tags})).await.refused(500).0, "store_unreadable");
-    // With its tags it is whole again.
-    api.put(&path, json!({"value": "gamma value 4", "tags": tags})).await.ok();
+    // Nor does who sets its tags too mean to vouch for where the value may go.
+    let change = json!({"value": "gamma value 4", "tags": tags});
+    assert_eq!(api.put(&path, change).await.refused(500).0, "store_unreadable");
+    // With all that it is bound to, it is whole again.
+    let whole = json!({"value": "gamma value 4", "tags": tags, "exposure": "environment"});
+    api.put(&path, whole).await.ok();
     assert_eq!(api.run(&reader, json!([])).await["state"], "succeeded");
 }

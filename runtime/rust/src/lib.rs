@@ -35,6 +35,7 @@ pub mod console;
 mod context;
 mod entry;
 pub mod http;
+pub mod signing;
 
 pub use context::{Context, Environment};
 pub use serde_json::{Value, json};

@@ -39,6 +39,7 @@ fn input() -> Input {
         live: None,
         printer: Printer::default(),
         fetch: None,
+        sign: None,
         stop: None,
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::store) const TABLES: &[Table] = &[
     Table {
         name: "secret",
         key: &["id"],
-        texts: &["id", "profile_id", "key", "exposure"],
+        texts: &["id", "profile_id", "key", "exposure", "uses"],
         integers: &["version", "value_length", "created_at", "updated_at"],
         flags: &[],
         bytes: &["sealed"],
@@ -142,7 +142,7 @@ pub(in crate::store) const TABLES: &[Table] = &[
     Table {
         name: "attempt",
         key: &["run_id", "number"],
-        texts: &["run_id", "worker", "environment", "fault_code", "leaks"],
+        texts: &["run_id", "worker", "environment", "fault_code", "leaks", "uses"],
         integers: &[
             "number",
             "fence",

@@ -250,7 +250,8 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
         ("POST", "/secrets", ["value"]) => &["word", "newline"],
         ("PUT", "/secrets/{id}", ["value"]) => &["null", "word", "newline"],
         ("PUT", "/secrets/{id}", ["tags"]) => ABSENT,
-        ("POST", "/secrets", ["exposure"]) => ABSENT,
+        (_, "/secrets" | "/secrets/{id}", ["exposure"]) => ABSENT,
+        (_, "/secrets" | "/secrets/{id}", ["hosts" | "places" | "algorithms"]) => &["null", "list"],
         (_, "/secrets" | "/secrets/{id}", ["tags", "0", "key" | "value"]) => TEXT,
         ("POST", "/secrets", ["key"]) => TEXT,
 

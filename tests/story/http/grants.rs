@@ -200,6 +200,7 @@ fn actions(resource: &str) -> &'static [&'static str] {
         "device" => {
             &["access", "create", "edit", "delete", "token_access", "get_data", "send_data"]
         }
+        "secrets" => &["access", "sign", "create", "edit", "delete"],
         _ => &["access", "create", "edit", "delete"],
     }
 }

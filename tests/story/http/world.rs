@@ -251,8 +251,12 @@ impl World {
         let body = match (method.as_str(), template) {
             ("POST", "/secrets") => json!({
                 "key": "ANOTHER", "value": SENTINEL, "tags": tags, "exposure": "environment",
+                "hosts": [], "places": [], "algorithms": [],
             }),
-            ("PUT", "/secrets/{id}") => json!({"value": SENTINEL, "tags": tags}),
+            ("PUT", "/secrets/{id}") => json!({
+                "value": SENTINEL, "tags": tags, "exposure": "environment",
+                "hosts": [], "places": [], "algorithms": [],
+            }),
             ("POST", "/analysis") | ("PUT", "/analysis/{id}") => analysis,
             ("POST", "/analysis/{id}/upload") => {
                 json!({"file": module, "file_name": "x.wasm", "language": "wasm"})
