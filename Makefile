@@ -1,7 +1,7 @@
 # What a newcomer needs is `make demo` and `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test samples samples-large engine chaos bench bench-http lint deny
+.PHONY: help install demo test samples samples-large engine chaos fuzz bench bench-http lint deny
 
 # The same for all that is built here, so that nothing is built twice.
 features = --features javascript
@@ -40,8 +40,12 @@ bench-http: samples engine ## Measure whole nodes over HTTP, as docs/speed.md te
 lint: engine ## Check format, lints and documentation
 	cargo fmt --check
 	cd sample-analyses && cargo fmt --check
+	cd tests/fuzz && cargo fmt --check
 	cargo clippy --locked --all-targets $(features) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked $(features) --no-deps --document-private-items
+
+fuzz: ## Replay the corpora of the fuzz targets, and fuzz each for SECONDS=10
+	@tests/fuzz/run $(or $(SECONDS),10)
 
 deny: ## Check licenses, sources and bans of dependencies
 	scripts/deny

@@ -1,0 +1,1 @@
+//! Has libFuzzer built; the fuzz targets link its static library.
