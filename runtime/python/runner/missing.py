@@ -28,16 +28,21 @@ ADVICE = {
     "urllib3": _HTTP,
 }
 
-#: Modules of the standard library that are in every analysis, imported at its top or not.
+#: Modules of the standard library that are in every analysis, imported at its top or not. Some are
+#: here because others import them when a function is called.
 PRELOADED = (
-    "base64", "binascii", "bisect", "calendar", "collections", "collections.abc", "contextlib",
-    "copy", "csv", "dataclasses", "datetime", "decimal", "difflib", "email.utils", "enum",
-    "encodings.ascii", "encodings.cp1252", "encodings.idna", "encodings.latin_1",
-    "encodings.utf_16", "encodings.utf_8_sig", "fractions", "functools", "gzip", "hashlib",
-    "heapq", "hmac", "html", "io", "itertools", "json", "logging", "math", "numbers", "operator",
-    "os", "random", "re", "secrets", "statistics", "string", "struct", "textwrap", "time",
-    "traceback", "types", "typing", "unicodedata", "urllib.parse", "uuid", "xml.etree.ElementTree",
-    "zlib",
+    "_strptime", "base64", "binascii", "bisect", "calendar", "collections",
+    "collections.abc", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal",
+    "difflib", "email.utils", "enum", "fractions", "functools", "gzip", "hashlib", "heapq",
+    "hmac", "html", "io", "ipaddress", "itertools", "json", "locale", "logging", "math",
+    "numbers", "operator", "os", "pprint", "random", "re", "secrets", "statistics",
+    "string", "struct", "textwrap", "time", "traceback", "types", "typing", "unicodedata",
+    "urllib.parse", "uuid", "xml.etree.ElementTree", "xml.parsers.expat", "zlib",
+    *(f"encodings.{name}" for name in (
+        "ascii", "base64_codec", "cp1250", "cp1251", "cp1252", "cp437", "cp850", "hex_codec",
+        "idna", "iso8859_15", "iso8859_2", "latin_1", "punycode", "raw_unicode_escape",
+        "unicode_escape", "utf_16", "utf_32", "utf_8_sig",
+    )),
 )
 
 

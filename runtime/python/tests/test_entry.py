@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import unittest
 from unittest import mock
 
@@ -131,3 +133,26 @@ class Missing(unittest.TestCase):
     def test_no_preloaded_module_is_one_that_cannot_work(self):
         self.assertFalse(set(missing.PRELOADED) & set(missing.ADVICE))
         missing.preload()
+
+    def test_functions_that_import_late_find_what_they_need(self):
+        calls = [
+            "__import__('datetime').datetime.strptime('2024-05-01', '%Y-%m-%d').strftime('%c')",
+            "'b\u00fccher.example'.encode('idna')",
+            "b'x'.decode('iso-8859-15') + '\u00fc'.encode('unicode_escape').decode('cp437')",
+            "__import__('xml.etree.ElementTree').etree.ElementTree.fromstring('<a/>').tag",
+            "__import__('gzip').decompress(__import__('gzip').compress(b'x'))",
+            "__import__('logging').getLogger().debug('x')",
+            "__import__('urllib.parse').parse.urlsplit('https://[::1]:3/\u00e4')",
+            "__import__('uuid').uuid4()",
+            "__import__('email.utils').utils.parsedate_to_datetime('Mon, 20 Nov 1995 19:12:08 -0500')",
+            "__import__('statistics').quantiles([1, 2, 3])",
+            "__import__('traceback').format_exc()",
+        ]
+        for call in calls:
+            # As in a run: nothing is found but what is there and what is part of the interpreter.
+            program = (
+                "import sys; from runner import missing; missing.preload(); "
+                "sys.meta_path[:] = sys.meta_path[:2]; missing.close(); " + call
+            )
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, f"{call}: {done.stderr}")
