@@ -226,8 +226,8 @@ def _send(method: str, url: str, headers: dict, body: Optional[bytes], deadline:
     sent = dict(headers)
     # An empty body is none: a stream of one without bytes may be closed before it is written.
     body = body or None
-    if body is not None:
-        sent["content-length"] = str(len(body))
+    if body is not None or method in ("POST", "PUT", "PATCH"):
+        sent["content-length"] = str(len(body or b""))
     try:
         return transport.send(method, scheme, authority, path, sent, body, deadline)
     except Error as error:

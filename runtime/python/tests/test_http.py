@@ -56,7 +56,8 @@ class Requests(unittest.TestCase):
 
     def test_an_empty_body_is_none(self):
         for call in [lambda: http.post("https://h"), lambda: http.post("https://h", data=b"")]:
-            self.assertEqual(self.sent(call)[0][2:], ({}, None))
+            self.assertEqual(self.sent(call)[0][2:], ({"content-length": "0"}, None))
+        self.assertEqual(self.sent(lambda: http.delete("https://h"))[0][2:], ({}, None))
 
     def test_basic_authentication(self):
         sent = self.sent(lambda: http.get("https://h", auth=("a", "b")))

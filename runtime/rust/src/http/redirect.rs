@@ -16,6 +16,13 @@ pub(super) struct Outgoing {
 const HARMLESS: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
 
 impl Outgoing {
+    /// The length to tell of its body: servers want one of nothing too where a body is usual.
+    #[cfg_attr(not(all(target_os = "wasi", target_env = "p2")), allow(dead_code))]
+    pub(super) fn length(&self) -> Option<usize> {
+        let usual = ["POST", "PUT", "PATCH"].contains(&self.method.as_str());
+        self.body.as_ref().map(Vec::len).or(usual.then_some(0))
+    }
+
     /// Whether an answer with this status points elsewhere.
     pub(super) fn is_redirect(status: u16) -> bool {
         matches!(status, 301 | 302 | 303 | 307 | 308)
@@ -68,6 +75,14 @@ mod tests {
             assert_eq!((next.method.as_str(), next.body.is_some()), (method, method == "POST"));
             assert_eq!(next.headers.len(), 3);
         }
+    }
+
+    #[test]
+    fn the_length_of_nothing_is_told_where_a_body_is_usual() {
+        let bodiless = |method: &str| Outgoing { method: method.into(), body: None, ..post() };
+        assert_eq!(post().length(), Some(4));
+        assert_eq!(bodiless("PUT").length(), Some(0));
+        assert_eq!((bodiless("GET").length(), bodiless("DELETE").length()), (None, None));
     }
 
     #[test]

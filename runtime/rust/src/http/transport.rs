@@ -50,9 +50,9 @@ fn request(outgoing: &Outgoing) -> Result<OutgoingRequest, Error> {
     for (name, value) in &outgoing.headers {
         fields.append(name, value.as_bytes()).map_err(|error| header(name, error))?;
     }
-    if let Some(body) = &outgoing.body {
-        let length = body.len().to_string();
+    if let Some(length) = outgoing.length() {
         let name = "content-length";
+        let length = length.to_string();
         fields.append(name, length.as_bytes()).map_err(|error| header(name, error))?;
     }
     let invalid = |what: &str| Error::Invalid(format!("{what} is not valid"));
