@@ -18,6 +18,8 @@ mod hook_keys;
 mod hooks;
 mod hostile;
 mod http;
+#[cfg(feature = "javascript")]
+mod javascript;
 mod keeping;
 mod layers;
 mod leaks;
