@@ -31,6 +31,35 @@ async fn grant_and_deny_make_one_policy_for_one_analysis() {
 }
 
 #[tokio::test]
+async fn hosts_are_granted_and_denied_in_their_normal_form() {
+    let fake = fake();
+    let hosts = ["--host", "API.example.com.", "--host", "http://*.example.com:8080"];
+    let ended = fake.command(&[&["policy", "grant", "x"][..], &hosts].concat()).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let body = fake.body("POST /am");
+    assert_eq!(body["name"], "allow x api.example.com http://*.example.com:8080");
+    let resources: Vec<_> = [0, 1].map(|n| body["permissions"][n]["resource"].clone()).into();
+    assert_eq!(
+        resources,
+        [
+            json!(["network", "host", "api.example.com"]),
+            json!(["network", "host", "http://*.example.com:8080"]),
+        ]
+    );
+    let fake = self::fake();
+    let line = ["policy", "create", "p", "--every-analysis", "--deny-host", "a.example"];
+    assert_eq!(fake.command(&line).await.code, 0);
+    let permission = &fake.body("POST /am")["permissions"][0];
+    assert_eq!(permission["effect"], "deny");
+    assert_eq!(permission["resource"], json!(["network", "host", "a.example"]));
+    for (host, why) in [("*.com", "a star stands for"), ("127.1", "four decimal numbers")] {
+        let ended = fake.command(&["policy", "grant", "x", "--host", host]).await;
+        assert!(ended.code == 2 && ended.stderr.contains(why), "{ended:?}");
+    }
+    assert_eq!(fake.command(&["policy", "grant", "x"]).await.code, 2);
+}
+
+#[tokio::test]
 async fn create_takes_flags_or_a_file() {
     let fake = fake();
     let line = ["policy", "create", "p", "--every-analysis", "--analysis-tag", "a=b"];

@@ -79,7 +79,12 @@ pub(super) fn receive(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::Protocol("it switches to another protocol".into()));
     }
-    drop_hop_by_hop(response.headers_mut());
+    let headers = response.headers_mut();
+    // A length beside an encoding is not the body's, and there is no encoding any more.
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    drop_hop_by_hop(headers);
     Ok(response)
 }
 

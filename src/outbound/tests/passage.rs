@@ -9,7 +9,7 @@ const SOON: Duration = Duration::from_secs(20);
 async fn a_request_goes_out_as_it_should_and_its_answer_comes_back() {
     let server = Server::answering(
         "HTTP/1.1 201 Created\r\nx-own: 1\r\nconnection: x-hop\r\nx-hop: 1\r\n\
-         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-late: 1\r\n\r\n",
+         content-length: 99\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-late: 1\r\n\r\n",
         1,
     );
     let server = server.await;
