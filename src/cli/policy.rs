@@ -29,6 +29,7 @@ pub enum PolicyCommand {
     #[command(after_help = "\
 Examples:
   runner policy grant invoices --tag team=billing
+  runner policy grant invoices --tag for=hooks --sign
   runner policy grant invoices --host api.example.com
   runner policy grant invoices --host '*.example.com' --host http://meter.internal:8080
 
@@ -82,6 +83,9 @@ pub struct Rule {
     #[arg(long = "tag", value_name = "K=V", value_parser = input::tag,
         required_unless_present = "hosts")]
     tags: Vec<Tag>,
+    /// The tags are about signing with the secrets, and not about having them
+    #[arg(long, requires = "tags")]
+    sign: bool,
     /// Host, such as api.example.com or *.example.com; may be given several times
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<HostPattern>,
@@ -194,9 +198,15 @@ async fn rule(effect: &str, args: Rule, session: &mut Session) -> Result<(), Fai
         let hosts = args.hosts.iter().map(ToString::to_string);
         let what = Some(tags(&args.tags)).filter(|tags| !tags.is_empty()).into_iter().chain(hosts);
         let what = what.collect::<Vec<_>>().join(" ");
-        format!("{effect} {} {what}", args.analysis).chars().take(MAX_NAME).collect()
+        let sign = if args.sign { " to sign with" } else { "" };
+        format!("{effect} {}{sign} {what}", args.analysis).chars().take(MAX_NAME).collect()
     });
-    let by_tags = args.tags.iter().map(|tag| access(effect, by_tag("secrets", tag)));
+    let action = if args.sign { "sign" } else { "access" };
+    let by_tags = args.tags.iter().map(|tag| Permission {
+        effect: effect.to_owned(),
+        action: vec![action.to_owned()],
+        resource: by_tag("secrets", tag),
+    });
     let by_hosts = args.hosts.iter().map(|host| access(effect, by_host(host)));
     let body = Sent {
         name: Some(name.clone()),

@@ -57,6 +57,15 @@ async fn hosts_are_granted_and_denied_in_their_normal_form() {
         assert!(ended.code == 2 && ended.stderr.contains(why), "{ended:?}");
     }
     assert_eq!(fake.command(&["policy", "grant", "x"]).await.code, 2);
+async fn signing_is_granted_by_itself() {
+    let fake = fake();
+    let ended = fake.command(&["policy", "grant", "x", "--tag", "for=hooks", "--sign"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let body = fake.body("POST /am");
+    assert_eq!(body["name"], "allow x to sign with for=hooks");
+    assert_eq!(body["permissions"][0]["action"], json!(["sign"]));
+    let ended = fake.command(&["policy", "grant", "x", "--host", "a.example", "--sign"]).await;
+    assert_eq!(ended.code, 2, "{ended:?}");
 }
 
 #[tokio::test]

@@ -99,6 +99,8 @@ const RUST: &[File] = runtime![
 
 const PYTHON: &[File] = runtime![
     "wit/analysis.wit",
+    "wit/signing/deps/analysis.wit",
+    "wit/signing/signing.wit",
     "python/README.md",
     "python/build",
     "python/requirements.txt",

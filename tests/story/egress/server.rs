@@ -134,12 +134,12 @@ async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Arrived>>) -> Res
     let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
     let arrived =
         Arrived { uri: parts.uri.to_string(), headers: headers.collect(), body: text(&body) };
-    let said = serde_json::json!({
-        "uri": arrived.uri, "headers": arrived.headers, "body": arrived.body,
-    });
+    let headers: String =
+        arrived.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let said = format!("{}\n{headers}\n{}", arrived.uri, arrived.body);
     record.lock().expect("nobody panicked").push(arrived.clone());
     let echo = arrived.header("authorization").unwrap_or_default().to_owned();
-    let mut response = Response::builder().header("content-type", "application/json");
+    let mut response = Response::builder().header("content-type", "text/plain");
     if let Ok(echo) = HeaderValue::from_str(&echo) {
         response = response.header("x-echo", echo);
     }
@@ -150,5 +150,5 @@ async fn answer(request: Request<Incoming>, record: &Mutex<Vec<Arrived>>) -> Res
     if let Some(to) = parts.uri.query().and_then(|query| query.strip_prefix("to=")) {
         response = response.status(302).header("location", to);
     }
-    response.body(Body::from(said.to_string())).expect("an answer")
+    response.body(Body::from(said)).expect("an answer")
 }

@@ -115,11 +115,17 @@ const TAGGING: &[(Method, &str)] = &[
     (Method::PUT, "/action/{id}"),
 ];
 
-/// A body that is in order for an analysis: it sets no tags that policies select by.
+/// A body that is in order for an analysis: it sets no tags that policies select by, and nothing
+/// that only administrators set.
 fn body(world: &World, method: &Method, template: &str) -> Value {
     let mut body = world.body(method, template).unwrap_or(Value::Null);
     if TAGGING.contains(&(method.clone(), template)) {
         body.as_object_mut().expect("an object").remove("tags");
+    }
+    if (method, template) == (&Method::PUT, "/secrets/{id}") {
+        for reserved in ["exposure", "hosts", "places", "algorithms"] {
+            body.as_object_mut().expect("an object").remove(reserved);
+        }
     }
     if (method, template) == (&Method::PUT, "/analysis/{id}") {
         for reserved in ["active", "limits", "retry"] {
