@@ -108,7 +108,10 @@ fn instead(name: &str) -> Option<&'static str> {
 
 /// Finds built-in modules, and says why there are no others.
 #[derive(Clone, Default)]
-pub struct Builtins(Rc<RefCell<BTreeMap<&'static str, Rc<[u8]>>>>);
+pub struct Builtins(Rc<RefCell<Compiled>>);
+
+/// The bytecode of modules, by their names.
+type Compiled = BTreeMap<&'static str, Rc<[u8]>>;
 
 impl Builtins {
     /// Compiles all of them, for the realms that are made until the snapshot is.

@@ -15,7 +15,7 @@ impl<'js> FromJs<'js> for Text {
             if at.is_null() {
                 return Err(rquickjs::Error::Exception);
             }
-            let bytes = std::slice::from_raw_parts(at.cast::<u8>(), length as usize);
+            let bytes = std::slice::from_raw_parts(at.cast::<u8>(), length);
             let text = match std::str::from_utf8(bytes) {
                 Ok(text) => text.to_owned(),
                 Err(_) => replace_halves(bytes),
