@@ -57,6 +57,9 @@ async fn hosts_are_granted_and_denied_in_their_normal_form() {
         assert!(ended.code == 2 && ended.stderr.contains(why), "{ended:?}");
     }
     assert_eq!(fake.command(&["policy", "grant", "x"]).await.code, 2);
+}
+
+#[tokio::test]
 async fn signing_is_granted_by_itself() {
     let fake = fake();
     let ended = fake.command(&["policy", "grant", "x", "--tag", "for=hooks", "--sign"]).await;

@@ -37,15 +37,23 @@ async fn a_body_that_is_cut_anywhere_is_refused_and_not_repeated() {
     let mut watch = Watch::on(&world.api).await;
     for (method, template, body) in with_bodies(&world) {
         let path = world.fill(&template);
-        let version = watch.version().await;
-        for end in 1..body.len() {
-            let raw = send(&world.api, &method, &path, body.as_bytes()[..end].to_vec()).await;
-            let place = format!("{method} {template} cut after {end}");
-            let answer = check(&raw, &place);
-            assert_eq!(raw.status.as_u16(), 400, "{place}");
-            check_silence(&answer.to_string(), &place);
+        // What the house does by itself each minute may write once in between, but not twice.
+        let mut wrote = 0;
+        for _ in 0..2 {
+            let version = watch.version().await;
+            for end in 1..body.len() {
+                let raw = send(&world.api, &method, &path, body.as_bytes()[..end].to_vec()).await;
+                let place = format!("{method} {template} cut after {end}");
+                let answer = check(&raw, &place);
+                assert_eq!(raw.status.as_u16(), 400, "{place}");
+                check_silence(&answer.to_string(), &place);
+            }
+            if watch.version().await == version {
+                break;
+            }
+            wrote += 1;
         }
-        assert_eq!(watch.version().await, version, "{method} {template}: a cut body wrote");
+        assert!(wrote < 2, "{method} {template}: a cut body wrote");
     }
 }
 
