@@ -275,7 +275,7 @@ async fn what_cannot_run_is_not_queued() {
 
 #[tokio::test]
 async fn a_run_is_shown_with_exactly_the_documented_fields_and_nothing_null() {
-    const ALWAYS: [&str; 12] = [
+    const ALWAYS: [&str; 13] = [
         "id",
         "analysis",
         "module",
@@ -287,6 +287,7 @@ async fn a_run_is_shown_with_exactly_the_documented_fields_and_nothing_null() {
         "created_at",
         "attempts",
         "console_truncated",
+        "uses",
         "console",
     ];
     const ENDED: [&str; 4] = ["started_at", "finished_at", "duration_us", "peak_memory_bytes"];
@@ -372,6 +373,7 @@ fn a_run_that_waits_says_so_and_knows_nothing_of_its_end() {
         "created_at",
         "attempts",
         "console_truncated",
+        "uses",
         "console",
     ];
     assert_eq!(fields(&run), BTreeSet::from(expected));
