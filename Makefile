@@ -31,7 +31,7 @@ engine: ## Build the JavaScript engine into target/guests
 chaos: samples engine ## Kill nodes and databases under load; ROUNDS=200 says how often
 	scripts/with-servers tests/chaos/run
 
-bench: samples engine ## Print the four ratios of docs/speed.md
+bench: samples engine ## Print the ratios of docs/speed.md
 	cargo bench --locked $(features) --profile dev --config benches/profile.toml
 
 bench-http: samples engine ## Measure whole nodes over HTTP, as docs/speed.md tells; needs wrk

@@ -31,7 +31,7 @@ pub struct House {
     /// Its one profile.
     pub tenant: Tenant,
     // Declared last: it goes when nobody uses it any more.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// What of an analysis every run of it needs.
@@ -47,6 +47,17 @@ impl House {
     /// An empty house. The folder of build results is on a disk, where `/tmp` may not be.
     pub async fn open() -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        Self::in_directory(directory).await
+    }
+
+    /// The same house after a restart: what was kept in memory is gone.
+    pub async fn restart(self) -> Self {
+        let Self { runner, tenant, directory } = self;
+        drop((runner, tenant));
+        Self::in_directory(directory).await
+    }
+
+    async fn in_directory(directory: TempDir) -> Self {
         let settings = Settings {
             store: None,
             data: directory.path().join("data"),
@@ -60,7 +71,7 @@ impl House {
         };
         let runner = Runner::open(settings).await.expect("the runner opens");
         let tenant = runner.tenant(runner.profile());
-        Self { runner, tenant, _directory: directory }
+        Self { runner, tenant, directory }
     }
 
     /// Stores secrets, each a key, a value and one tag.

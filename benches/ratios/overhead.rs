@@ -9,7 +9,7 @@ use runner::store::Due;
 use tokio::runtime::Runtime;
 
 use super::floor::Floor;
-use super::house::{House, module, tag};
+use super::house::{Analysis, House, module, tag};
 use super::rounds::{Side, compare, ratio};
 
 /// How many of the 30 entries are secrets; three are the runner's own, the others variables.
@@ -41,53 +41,67 @@ fn value(kind: &str, number: usize) -> String {
     digest.chars().cycle().take(VALUE).collect()
 }
 
-/// Measures, and answers the line to print.
-pub fn measure(criterion: &mut Criterion, runtime: &Runtime) -> String {
-    let guest = module("bench-guest");
-    let house = runtime.block_on(House::open());
-    let team = |number| tag("service", format!("service {number}"));
-    let analysis = runtime.block_on(async {
+/// A house with the analysis that is measured, and all that one run of it takes.
+pub struct Measured {
+    house: House,
+    analysis: Analysis,
+    due: Due,
+    expected: Option<String>,
+}
+
+impl Measured {
+    /// Furnishes the house.
+    pub async fn new() -> Self {
+        let house = House::open().await;
+        let team = |number| tag("service", format!("service {number}"));
         let stored = secrets().enumerate().map(|(number, (key, value))| (key, value, team(number)));
         house.secrets(stored).await;
         house.policies((0..SECRETS).map(|number| (tag("name", MEASURED), team(number)))).await;
-        house.analysis(tag("name", MEASURED), &variables(), guest.clone()).await
-    });
-    let snapshot = runtime.block_on(house.snapshot(&analysis));
+        let guest = module("bench-guest");
+        let analysis = house.analysis(tag("name", MEASURED), &variables(), guest).await;
+        let snapshot = house.snapshot(&analysis).await;
 
+        // What a claim reads of the run and its profile. The rules of a generation are evaluated
+        // once, for all its runs; each run's decision looks that up and writes down what it grants.
+        let now = Timestamp::now();
+        let run = Run {
+            id: Id::generate(now),
+            analysis: analysis.id,
+            module: analysis.module,
+            version: Some(1),
+            state: State::Queued,
+            cause: Cause::new(CauseKind::Api, "bench"),
+            trigger_entries: TriggerEntries::new(),
+            rerun_of: None,
+            attempts: 0,
+            losses: 0,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+        };
+        let (profile, generation) = (house.tenant.profile(), snapshot.generation);
+        let due = Due { profile, generation, run, due_at: now };
+        Self { house, analysis, due, expected: Some(ENTRIES.to_string()) }
+    }
+
+    /// One full run, but for the store.
+    pub async fn run(&self) {
+        let (snapshot, grant) = self.house.runner.decide(&self.due).expect("a decision");
+        assert!(grant.entry.is_some());
+        assert_eq!(self.house.run(&self.analysis, snapshot, "[]").await, self.expected);
+    }
+}
+
+/// Measures, and answers the line to print.
+pub fn measure(criterion: &mut Criterion, runtime: &Runtime) -> String {
+    let measured = runtime.block_on(Measured::new());
     let system = SYSTEM.map(|key| (key.to_owned(), "0123456789abcdef01234567".to_owned()));
     let environment: Vec<_> = secrets().chain(variables()).chain(system).collect();
     assert_eq!(environment.len(), ENTRIES);
-    let floor = Floor::new(&guest, environment);
-
-    // What a claim reads of the run and its profile. The rules of a generation are evaluated once,
-    // for all its runs; each run's decision looks that up and writes down what it grants.
-    let now = Timestamp::now();
-    let run = Run {
-        id: Id::generate(now),
-        analysis: analysis.id,
-        module: analysis.module,
-        version: Some(1),
-        state: State::Queued,
-        cause: Cause::new(CauseKind::Api, "bench"),
-        trigger_entries: TriggerEntries::new(),
-        rerun_of: None,
-        attempts: 0,
-        losses: 0,
-        created_at: now,
-        started_at: None,
-        finished_at: None,
-    };
-    let due =
-        Due { profile: house.tenant.profile(), generation: snapshot.generation, run, due_at: now };
-    let expected = Some(ENTRIES.to_string());
-    let full = async || {
-        let (snapshot, grant) = house.runner.decide(&due).expect("a decision");
-        assert!(grant.entry.is_some());
-        assert_eq!(house.run(&analysis, snapshot, "[]").await, expected);
-    };
-    let bare = async || assert_eq!(floor.run().await, expected);
+    let floor = Floor::new(&module("bench-guest"), environment);
+    let bare = async || assert_eq!(floor.run().await, measured.expected);
     let sides = (
-        Side { name: "full run", repeat: 50, work: full },
+        Side { name: "full run", repeat: 50, work: async || measured.run().await },
         Side { name: "bare wasmtime", repeat: 50, work: bare },
     );
     let (full, bare) = compare(criterion, runtime, "overhead", 1_000, sides);

@@ -22,12 +22,13 @@ use super::{build, run, variable};
 use crate::host::HostPattern;
 
 /// What to run, and with what.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
   runner exec hello.wasm --env NAME=world
   runner exec fetch.wasm --allow-host api.example.com
   runner exec hello.ts --scope '{\"day\": 1}'
+  runner exec hello.ts --watch
   runner exec --analysis invoices --scope @scope.json
   runner exec invoices.wasm --analysis invoices --env-file local.env
 
@@ -59,6 +60,10 @@ pub struct ExecArgs {
     /// Input for the run: JSON, a file, or - for stdin
     #[arg(long, value_name = "JSON|@FILE|-", allow_negative_numbers = true)]
     pub scope: Option<Json>,
+    /// Run again whenever the module, its environment file or its scope file is saved; .env and
+    /// scope.json beside the module are used without being named
+    #[arg(long, requires = "module")]
+    pub watch: bool,
     /// Stop the run after this time; never longer than the limit of the analysis
     #[arg(long, value_name = "SECONDS", value_parser = input::seconds)]
     pub timeout: Option<Duration>,
@@ -111,5 +116,5 @@ pub async fn exec_in_analysis(args: ExecArgs, session: &mut Session) -> Result<(
     let id = ANALYSIS.resolve(&session.client, analysis).await?;
     let at = format!("{}/exec", ANALYSIS.at(id));
     let answer = session.client.request_without_end(Method::POST, &at, body).await?;
-    run::report(&answer, &mut session.output)
+    run::report(&answer, &mut session.output, args.watch)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Global;
 use super::exec::ExecArgs;
+use super::exec_watch;
 use super::failure::Failure;
 use super::local;
 use super::output::Output;
@@ -110,6 +111,14 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
     let (mut output, printed) = printing.await.map_err(|error| ours(&error))?;
     // Every line is out before the result is.
     outcome.console.iter().skip(printed).for_each(|line| output.note(&line.text));
+    if args.watch {
+        let given = |key: &str| args.env.iter().any(|flag| flag.key == key);
+        let file = args.env_file.as_ref().map(|path| path.display().to_string());
+        let origin = |key| if given(key) { "--env" } else { file.as_deref().unwrap_or_default() };
+        let entries = variables.iter().map(|variable| (&*variable.key, origin(&variable.key)));
+        let (took, held) = (outcome.duration, outcome.peak_memory_bytes);
+        output.note(exec_watch::details(entries, took, held));
+    }
     match outcome.ending {
         Ok(None) => Ok(ExitCode::SUCCESS),
         Ok(Some(result)) => {

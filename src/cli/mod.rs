@@ -17,6 +17,7 @@ mod env_file;
 mod events;
 mod exec;
 mod exec_plain;
+mod exec_watch;
 mod explain;
 mod failure;
 mod input;
@@ -28,6 +29,7 @@ mod policy;
 mod policy_rules;
 mod resolve;
 mod run;
+mod saves;
 mod secret;
 mod serve;
 mod slots;
@@ -266,6 +268,7 @@ async fn dispatch(Cli { global, command }: Cli) -> ExitCode {
         Command::Backup(args) => finish(backup::backup(&args, &global).await),
         Command::Store(command) => finish(command.execute(&global).await),
         Command::Restore(args) => finish(backup::restore(&args, &global).await),
+        Command::Exec(args) if args.watch => finish(exec_watch::exec_watch(args, &global).await),
         Command::Exec(args) if args.analysis.is_none() => {
             finish(exec_plain::exec_plain(&args, &global).await)
         }

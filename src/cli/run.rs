@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::Session;
 use super::client::{Answer, Client, Query};
 use super::console::{self, Console, Line};
+use super::exec_watch;
 use super::failure::Failure;
 use super::input::Json;
 use super::output::{Output, duration, moment, size};
@@ -234,10 +235,17 @@ impl Fault {
     }
 }
 
-/// Prints a run that is over: console to stderr, result to stdout, fault as the failure.
-pub fn report(answer: &Answer, output: &mut Output) -> Result<(), Failure> {
+/// Prints a run that is over: console to stderr, result to stdout, fault as the failure; with what
+/// it saw and used, if `details` are asked for.
+pub fn report(answer: &Answer, output: &mut Output, details: bool) -> Result<(), Failure> {
     let run: Run = answer.parse()?;
     run.print_console(0, output);
+    if details {
+        let entries = run.environment.iter().map(|entry| (&*entry.key, &*entry.origin));
+        let took = Duration::from_micros(run.duration_us.unwrap_or_default());
+        let held = run.peak_memory_bytes.unwrap_or_default();
+        output.note(exec_watch::details(entries, took, held));
+    }
     run.conclude(answer, output)
 }
 

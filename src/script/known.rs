@@ -61,7 +61,7 @@ pub(super) fn modules() -> impl Iterator<Item = &'static str> {
 
 /// Why a module that a script imports is not there, and what to do; nothing where it is.
 pub(super) fn missing(specifier: &str) -> Option<String> {
-    if SDK.contains(&specifier) {
+    if SDK.contains(&specifier) || of_deno(specifier).is_some_and(|name| SDK.contains(&&*name)) {
         return None;
     }
     let bare = specifier.strip_prefix("node:");
@@ -103,6 +103,15 @@ fn bundle(package: Option<&str>) -> String {
         "In the script's folder run `npm init -y{install} && npm install --save-dev esbuild`, and \
          then `runner build` bundles all into one module"
     )
+}
+
+/// What npm calls a package that Deno calls `npm:NAME@VERSION/PATH`.
+pub(super) fn of_deno(specifier: &str) -> Option<String> {
+    let name = specifier.strip_prefix("npm:")?;
+    let package = package(specifier);
+    let version = &name[package.len()..];
+    let path = version.find('/').map_or("", |at| &version[at..]);
+    Some(format!("{package}{path}"))
 }
 
 /// The package of a specifier: `@a/b` of `@a/b/c`, `a` of `a/b`, without what Deno adds to it.
@@ -153,8 +162,24 @@ mod tests {
 
     #[test]
     fn what_the_engine_has_is_not_missing() {
-        for specifier in ["runner", "@tago-io/sdk", "node:util", "crypto"] {
+        let of_deno = ["npm:@tago-io/sdk", "npm:@tago-io/sdk@12.0.0"];
+        for specifier in ["runner", "@tago-io/sdk", "node:util", "crypto"].iter().chain(&of_deno) {
             assert_eq!(missing(specifier), None);
+        }
+    }
+
+    #[test]
+    fn a_package_as_deno_writes_it_has_a_name_in_npm() {
+        for (specifier, name) in [
+            ("npm:dayjs", Some("dayjs")),
+            ("npm:dayjs@1", Some("dayjs")),
+            ("npm:lodash@^4.17/fp", Some("lodash/fp")),
+            ("npm:@a/b@1/c/d", Some("@a/b/c/d")),
+            ("npm:@a/b", Some("@a/b")),
+            ("npm:", Some("")),
+            ("dayjs", None),
+        ] {
+            assert_eq!(of_deno(specifier).as_deref(), name, "{specifier}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! The bundler is the project's own esbuild. It runs with the rights of who calls it: only commands
 //! bundle, and only files of their user; a server never does.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io;
@@ -97,6 +98,12 @@ async fn bundle(script: &Path, root: &Path) -> Result<Vec<u8>, ReadError> {
             _ => ReadError::NoBundler(root.into()),
         });
     };
+    let text = std::fs::read(script).map_err(|source| ReadError::Io {
+        doing: "read",
+        path: script.into(),
+        source,
+    })?;
+    let text = String::from_utf8_lossy(&text);
     let mut command = Command::new(&bundler);
     command
         .current_dir(root)
@@ -108,6 +115,7 @@ async fn bundle(script: &Path, root: &Path) -> Result<Vec<u8>, ReadError> {
         .args(["--log-level=error", "--log-limit=10", "--color=false"])
         // The modules that the engine has, and those that it says more about than the bundler.
         .args(known::modules().map(|name| format!("--external:{name}")))
+        .args(of_deno(&text).into_iter().map(|(written, name)| format!("--alias:{written}={name}")))
         .stdin(Stdio::null());
     if installed("@tago-io/sdk").is_none() {
         command.arg("--external:@tago-io/sdk");
@@ -122,6 +130,16 @@ async fn bundle(script: &Path, root: &Path) -> Result<Vec<u8>, ReadError> {
     let text = text.split("\nnode:").next().unwrap_or_default().trim();
     let message = text[..text.floor_char_boundary(MESSAGE_BYTES)].to_owned();
     Err(ReadError::Bundler { path: script.into(), message })
+}
+
+/// The packages that a script names as Deno does, which the bundler does not know, and their names
+/// in npm.
+fn of_deno(text: &str) -> BTreeMap<&str, String> {
+    let quoted = text.split(['"', '\'']).skip(1);
+    let plain = |specifier: &&str| !specifier.contains(['=', '\n']);
+    let named =
+        quoted.filter(plain).filter_map(|written| Some((written, known::of_deno(written)?)));
+    named.filter(|(_, name)| !name.is_empty()).collect()
 }
 
 /// The bundler among the programs of this machine.
@@ -169,6 +187,13 @@ mod tests {
         assert_eq!(project(&script), None);
         fs::write(root.join("repository/package.json"), "{}").unwrap();
         assert_eq!(project(&script), Some(root.join("repository")));
+    }
+
+    #[test]
+    fn packages_as_deno_writes_them_are_found() {
+        let text = "import a from \"npm:dayjs@1\";\nimport { b } from 'npm:@x/y';\n'npm:=a';";
+        let found: Vec<_> = of_deno(text).into_iter().collect();
+        assert_eq!(found, [("npm:@x/y", "@x/y".into()), ("npm:dayjs@1", "dayjs".into())]);
     }
 
     #[test]

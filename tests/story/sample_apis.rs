@@ -129,3 +129,9 @@ async fn the_rust_sample_asks_an_api_with_a_secret_in_a_header() {
 async fn the_python_sample_pushes_to_an_api_and_signs_what_it_sends() {
     assert_calls_its_api("signed-push").await;
 }
+
+#[cfg(feature = "javascript")]
+#[tokio::test]
+async fn the_typescript_sample_fetches_with_a_secret_in_a_header() {
+    assert_calls_its_api("price-watch").await;
+}

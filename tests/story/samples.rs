@@ -53,8 +53,19 @@ pub async fn install_with(api: &Api, name: &str, change: impl Fn(String) -> Stri
         "variables": changed("variables.json"),
     });
     let id = text(&api.post("/analysis", analysis).await.ok()["id"]);
-    api.upload(&id, &sample_bytes(name)).await.ok();
+    match script(&folder) {
+        Some(file) => {
+            let text = fs::read(folder.join(file)).expect("a script");
+            api.upload_script(&id, file, &text).await.ok()
+        }
+        None => api.upload(&id, &sample_bytes(name)).await.ok(),
+    };
     id
+}
+
+/// The script of a sample, which is uploaded as it is.
+fn script(folder: &Path) -> Option<&'static str> {
+    ["analysis.js", "analysis.ts"].into_iter().find(|file| folder.join(file).is_file())
 }
 
 /// Makes a sample's action; what the API answers.
@@ -181,6 +192,7 @@ async fn every_sample_gives_what_its_folder_says() {
         .filter(|folder| folder.join("expected.json").is_file())
         // Those that call an API are told in sample_apis.rs.
         .filter(|folder| !folder.join("server.json").is_file())
+        .filter(|folder| cfg!(feature = "javascript") || script(folder).is_none())
         .map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
     names.sort();
@@ -192,6 +204,8 @@ async fn every_sample_gives_what_its_folder_says() {
         "key-inventory",
         "mqtt-alarm",
         "rotation-check",
+        #[cfg(feature = "javascript")]
+        "rotation-plan",
         "sensor-average",
         "stock-alert",
         "tank-levels",

@@ -132,6 +132,10 @@ impl Builtins {
 /// The name of a built-in module, by any name that scripts use for it.
 fn canonical(name: &str) -> Option<&'static str> {
     let known = |name: &str| SOURCES.iter().map(|(known, _)| *known).find(|known| *known == name);
+    // Deno's way to name a package, with its version or without.
+    if let Some(package) = name.strip_prefix("npm:@tago-io/sdk") {
+        return (package.is_empty() || package.starts_with('@')).then_some("runner");
+    }
     match name {
         "@tago-io/sdk" => Some("runner"),
         "assert/strict" | "node:assert/strict" => Some("node:assert"),

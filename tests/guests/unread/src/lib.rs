@@ -4,6 +4,9 @@
 //! In the scope `{KEY}` stands for the environment's entry of that key, and `{basic:TEXT}` for TEXT
 //! in base64.
 
+// Only there is a memory that is all of the instance.
+#![cfg(target_family = "wasm")]
+
 mod base64;
 mod http;
 mod memory;
