@@ -32,7 +32,7 @@ chaos: samples engine ## Kill nodes and databases under load; ROUNDS=200 says ho
 	scripts/with-servers tests/chaos/run
 
 bench: samples engine ## Print the ratios of docs/speed.md
-	cargo bench --locked $(features) --profile dev --config benches/profile.toml
+	cargo bench --locked $(features) --bench ratios --profile dev --config benches/profile.toml
 
 bench-http: samples engine ## Measure whole nodes over HTTP, as docs/speed.md tells; needs wrk
 	scripts/with-servers tests/chaos/measure

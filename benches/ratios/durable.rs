@@ -18,7 +18,7 @@ use super::rounds::median;
 const CLIENTS: usize = 1_024;
 
 /// How many runs make a round, with many at once and one by one.
-const MANY: usize = 16_384;
+const MANY: usize = 8_192;
 const FEW: usize = 256;
 
 const ROUNDS: usize = 5;

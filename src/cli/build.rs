@@ -26,8 +26,8 @@ build, unless it needs something that differs from run to run: the environment, 
 randomness, the console or a request. Then it runs at the start of every run.
 
 A script may import runner (or @tago-io/sdk, which is the same here) and the modules of Node.js that
-need no host. Everything else is bundled with esbuild when a package.json stands beside the script or
-above it.")]
+need no host. Everything else is bundled with esbuild when a package.json stands in the script's
+folder or above it.")]
 pub struct BuildArgs {
     /// JavaScript or TypeScript file
     #[arg(value_name = "SCRIPT")]

@@ -78,7 +78,8 @@ impl Saves {
         Ok(Self { files: found, folder, changed, _watcher: watcher })
     }
 
-    /// Waits until something was saved and nothing more happens; the path that was first.
+    /// Waits until something was saved and nothing more happens; the first path of it that is
+    /// still there, for editors write to files of their own and rename them.
     pub async fn next(&mut self) -> PathBuf {
         let first = loop {
             match self.changed.recv().await {
@@ -88,8 +89,14 @@ impl Saves {
                 None => std::future::pending().await,
             }
         };
-        while tokio::time::timeout(SETTLED, self.changed.recv()).await.is_ok() {}
-        first
+        let mut saved = vec![first];
+        while let Ok(Some(path)) = tokio::time::timeout(SETTLED, self.changed.recv()).await {
+            if self.concerns(&path) {
+                saved.push(path);
+            }
+        }
+        let kept = saved.iter().position(|path| path.exists()).unwrap_or(0);
+        saved.swap_remove(kept)
     }
 
     fn concerns(&self, path: &Path) -> bool {
@@ -113,6 +120,16 @@ mod tests {
 
     async fn saved(saves: &mut Saves) -> Option<PathBuf> {
         tokio::time::timeout(Duration::from_secs(10), saves.next()).await.ok()
+    }
+
+    #[tokio::test]
+    async fn the_file_of_a_save_is_told_and_not_what_the_editor_wrote_on_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut saves = Saves::of(&[], Some(folder.path())).unwrap();
+        let (on_the_way, file) = (folder.path().join("4913"), folder.path().join("script.js"));
+        fs::write(&on_the_way, "1").unwrap();
+        fs::rename(&on_the_way, &file).unwrap();
+        assert_eq!(saved(&mut saves).await, Some(file.canonicalize().unwrap()));
     }
 
     #[tokio::test]
