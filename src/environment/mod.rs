@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::id::Id;
 
@@ -116,12 +116,16 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The environment that this is the layout of, with these pieces as its
+    /// The environment that this is the layout of, with `values` and then `more` as its
     /// [values](Environment::values); nothing where they do not have the right length together.
-    pub fn with(self: &Arc<Self>, pieces: &[&str]) -> Option<Environment> {
-        let mut values = Text::with_capacity(self.length);
-        for piece in pieces {
-            values.push(piece);
+    pub fn with<'a>(
+        self: &Arc<Self>,
+        mut values: Zeroizing<String>,
+        more: impl IntoIterator<Item = &'a str>,
+    ) -> Option<Environment> {
+        let mut values = Text(std::mem::take(&mut *values));
+        for value in more {
+            values.push(value);
         }
         (values.len() == self.length).then(|| Environment { values, layout: Arc::clone(self) })
     }

@@ -86,6 +86,8 @@ impl Overlay {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
     use crate::id::Id;
 
@@ -124,6 +126,35 @@ mod tests {
         let mut overlay = Overlay::with_capacity(0, 0);
         overlay.add("K", &"v".repeat(MAX_BYTES), secret());
         assert_eq!(overlay.settle().unwrap_err().bytes, MAX_BYTES + 1);
+    }
+
+    #[test]
+    fn a_layout_and_the_values_make_the_environment_again() {
+        let mut overlay = Overlay::with_capacity(0, 0);
+        overlay.add("LAST", "first", Origin::Variable);
+        overlay.add("KEY", "wört", secret());
+        overlay.add("_run_id", "000", Origin::System);
+        let environment = overlay.settle().unwrap();
+        let (values, layout) = (environment.values(), environment.layout());
+        let known = values.strip_suffix("000").unwrap();
+        let with = |more: &[&str]| layout.with(Zeroizing::new(known.into()), more.iter().copied());
+        let again = with(&["1", "23"]).unwrap();
+        let seen: Vec<_> = again.iter().map(|e| (e.key, e.value)).collect();
+        assert_eq!(seen, [("KEY", "wört"), ("LAST", "first"), ("_run_id", "123")]);
+        assert_eq!(again.get("KEY").unwrap().origin, &secret());
+        assert!(with(&["1234"]).is_none() && with(&[]).is_none());
+    }
+
+    #[test]
+    fn stronger_entries_are_laid_over_an_environment() {
+        let mut overlay = Overlay::with_capacity(0, 0);
+        overlay.add("A", "weak", secret());
+        overlay.add("B", "kept", secret());
+        let mut overlay = Overlay::over(&overlay.settle().unwrap());
+        overlay.add("A", "strong", Origin::Variable);
+        let environment = overlay.settle().unwrap();
+        let seen: Vec<_> = environment.iter().map(|e| (e.key, e.value)).collect();
+        assert_eq!(seen, [("A", "strong"), ("B", "kept")]);
     }
 
     #[test]

@@ -103,14 +103,14 @@ impl Prepared {
 
     /// The environment of one attempt, open.
     pub(super) fn open(&self, run: Id, attempt: u32) -> Result<Environment, Fault> {
-        let mut scratch = Scratch::with_capacity(self.sealed.len());
-        let range = self.sealed.open(&mut scratch).map_err(internal)?;
         let (mut buffer, short) = ([0; 24], attempt.min(LAST_SHORT_ATTEMPT).to_string());
         let placeholders: Vec<String> =
             (0..self.placeholders).map(|_| egress::placeholder()).collect();
-        let mut pieces = vec![scratch.text(&range), run.encode(&mut buffer), &short];
-        pieces.extend(placeholders.iter().map(String::as_str));
-        let environment = self.layout.with(&pieces);
+        let own = [run.encode(&mut buffer), &short];
+        let own = own.into_iter().chain(placeholders.iter().map(String::as_str));
+        let room = own.clone().map(str::len).sum();
+        let values = self.sealed.open_text(room).map_err(internal)?;
+        let environment = self.layout.with(values, own);
         let environment = environment.ok_or_else(|| internal("it has another length"))?;
         if attempt <= LAST_SHORT_ATTEMPT {
             return Ok(environment);

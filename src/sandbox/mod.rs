@@ -27,6 +27,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -302,7 +303,6 @@ impl Sandbox {
         let mut state = State::new(limiter, console.clone(), deadline, command, fetch, path);
         state.sign = input.sign.take();
         let mut store = state.into_store(&self.linkers.engine);
-        let entered = program.enter(&mut store, &input);
         let stopped = async {
             match &input.stop {
                 Some(stop) => stop.notified().await,
@@ -315,15 +315,19 @@ impl Sandbox {
                 None => std::future::pending().await,
             }
         };
-        let ending = tokio::time::timeout_at(deadline.into(), async {
-            tokio::select! {
-                biased;
-                () = stopped => Ending::Stopped,
-                over = over => Ending::Scratch(over),
-                ending = entered => ending,
-            }
-        });
-        let mut ending = ending.await.unwrap_or(Ending::TimeUp);
+        let mut ending = {
+            // Pinned where it is made: moving it would cost more than all else here.
+            let mut entered = pin!(program.enter(&mut store, &input));
+            let ending = tokio::time::timeout_at(deadline.into(), async {
+                tokio::select! {
+                    biased;
+                    () = stopped => Ending::Stopped,
+                    over = over => Ending::Scratch(over),
+                    ending = &mut entered => ending,
+                }
+            });
+            ending.await.unwrap_or(Ending::TimeUp)
+        };
         if let (Some(scratch), Ending::Answer(_) | Ending::Exit(_)) = (&scratch, &ending)
             && let Err(over) = scratch.measure()
         {

@@ -31,7 +31,7 @@ pub(super) struct State {
     /// Where the scratch directory lies, if there is one.
     scratch: Option<PathBuf>,
     /// Made when the guest first calls WASI: many never do.
-    wasi: Option<WasiP1Ctx>,
+    wasi: Option<Box<WasiP1Ctx>>,
 }
 
 impl State {
@@ -66,7 +66,9 @@ impl State {
 
     pub(super) fn wasi(&mut self) -> &mut WasiP1Ctx {
         let Self { wasi, input, console, scratch, .. } = self;
-        wasi.get_or_insert_with(|| command::wasi(input.take(), console, scratch.as_deref()))
+        wasi.get_or_insert_with(|| {
+            Box::new(command::wasi(input.take(), console, scratch.as_deref()))
+        })
     }
 }
 
@@ -79,8 +81,9 @@ impl WasiView for State {
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let Self { wasi, input, console, scratch, http, .. } = self;
-        let wasi =
-            wasi.get_or_insert_with(|| command::wasi(input.take(), console, scratch.as_deref()));
+        let wasi = wasi.get_or_insert_with(|| {
+            Box::new(command::wasi(input.take(), console, scratch.as_deref()))
+        });
         let table = wasi.ctx().table;
         WasiHttpCtxView { ctx: &mut http.context, table, hooks: &mut http.hooks }
     }

@@ -318,6 +318,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sealed_in_memory_opens_again_and_shows_nothing() {
+        let sealed = SealedValue::in_memory(VALUE).unwrap();
+        let mut scratch = Scratch::default();
+        for _ in 0..2 {
+            let range = sealed.open(&mut scratch).unwrap();
+            assert_eq!(scratch.text(&range), VALUE);
+        }
+        assert_eq!(*sealed.open_text(0).unwrap(), VALUE);
+        assert_eq!((sealed.len(), format!("{sealed:?}")), (VALUE.len(), "SealedValue(..)".into()));
+        let empty = SealedValue::in_memory("").unwrap();
+        assert!(empty.is_empty() && empty.open(&mut scratch).unwrap().is_empty());
+    }
+
+    #[test]
     fn a_profile_without_a_key_cannot_seal() {
         let (vault, tags) = (vault(), tags(&[("team", "billing")]));
         let secret = SecretBinding { profile: OTHER, ..binding(&tags) };

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha384, Sha512};
 
@@ -47,6 +49,19 @@ impl SealedValue {
     /// Whether the plaintext is empty.
     pub const fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// Opens the value into a text of its own, to which `room` more bytes can be added before it
+    /// moves.
+    pub fn open_text(&self, room: usize) -> Result<Zeroizing<String>, Error> {
+        let sealed = Sealed::parse(&self.sealed).ok_or(Error::DoesNotOpen)?;
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(self.length + room));
+        plaintext.resize(self.length, 0);
+        self.cipher.open(sealed, &self.aad, &mut plaintext)?;
+        String::from_utf8(std::mem::take(&mut *plaintext)).map(Zeroizing::new).map_err(|error| {
+            drop(Zeroizing::new(error.into_bytes()));
+            Error::DoesNotOpen
+        })
     }
 
     /// Opens the value behind what `scratch` holds already; yields where it lies there, for

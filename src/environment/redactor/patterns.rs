@@ -184,7 +184,7 @@ impl Patterns {
         let few = table.links.len() <= FEW;
         let key = fingerprint(stub);
         let looked_up = (!few).then(|| self.stubs().candidates(key));
-        let looked_through = few.then(|| table.opened_by(key, stub.len()));
+        let looked_through = few.then(|| table.opened_by(key, stub.len())).flatten();
         looked_up.into_iter().flatten().chain(looked_through.into_iter().flatten())
     }
 
@@ -321,6 +321,8 @@ pub(super) fn fingerprint(characters: &[u8]) -> u32 {
 pub(super) struct Table {
     chains: Vec<Chain>,
     links: Vec<Link>,
+    /// The fingerprint of each link.
+    fingerprints: Vec<u32>,
     shift: u32,
 }
 
@@ -332,9 +334,7 @@ struct Chain {
     head: u32,
 }
 
-#[derive(Clone, Copy, Default)]
 struct Link {
-    fingerprint: u32,
     value: u32,
     form: Form,
     /// As in [`Chain::head`].
@@ -342,13 +342,12 @@ struct Link {
 }
 
 impl DefaultIsZeroes for Chain {}
-impl DefaultIsZeroes for Link {}
 
 impl Drop for Table {
     fn drop(&mut self) {
         // As slices: vectors are wiped one element at a time, which costs more than the search.
         self.chains.as_mut_slice().zeroize();
-        self.links.as_mut_slice().zeroize();
+        self.fingerprints.as_mut_slice().zeroize();
     }
 }
 
@@ -358,6 +357,7 @@ impl Table {
         Self {
             chains: vec![Chain::default(); chains],
             links: Vec::with_capacity(links),
+            fingerprints: Vec::with_capacity(links),
             shift: 32 - 6 - chains.trailing_zeros(),
         }
     }
@@ -372,16 +372,25 @@ impl Table {
         let (chain, bit) = self.filter().place(fingerprint);
         let chain = &mut self.chains[chain];
         chain.filter |= 1 << bit;
-        self.links.push(Link { fingerprint, value: value as u32, form, next: chain.head });
+        self.links.push(Link { value: value as u32, form, next: chain.head });
+        self.fingerprints.push(fingerprint);
         chain.head = self.links.len() as u32;
     }
 
     /// The values and forms whose fingerprint begins with the `length` characters of this one.
-    fn opened_by(&self, fingerprint: u32, length: usize) -> impl Iterator<Item = (usize, Form)> {
+    fn opened_by(
+        &self,
+        fingerprint: u32,
+        length: usize,
+    ) -> Option<impl Iterator<Item = (usize, Form)>> {
         // The first character is in the lowest byte.
         let others = u32::BITS - 8 * length as u32;
-        let begins = move |link: &&Link| (link.fingerprint ^ fingerprint) << others == 0;
-        self.links.iter().filter(begins).map(|link| (link.value as usize, link.form))
+        let begins = move |other: u32| (other ^ fingerprint) << others == 0;
+        // Mostly there is none, and without a branch that is soon seen.
+        let any = self.fingerprints.iter().fold(false, |any, other| any | begins(*other));
+        let links = self.links.iter().zip(&self.fingerprints);
+        let links = links.filter(move |(_, other)| begins(**other));
+        any.then(|| links.map(|(link, _)| (link.value as usize, link.form)))
     }
 
     /// The values and forms that may begin with this fingerprint, and others of the same chain.
