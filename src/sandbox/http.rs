@@ -1,17 +1,41 @@
 //! `wasi:http` as a guest sees it: outgoing requests, which all go through the run's one closure.
 //!
 //! Owns the passage between wasmtime's types and ours, and that a refusal stands in the console
-//! too. It decides nothing about destinations and opens no connection.
+//! too. Owns how much the host keeps for one handle of a guest, which no limit of its memory sees. It
+//! decides nothing about destinations and opens no connection.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::BodyExt as _;
-use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
+use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks, WasiHttpView as _};
 
 use super::console::Console;
+use super::state::State;
 use crate::outbound::{self, Fetch, Timeouts};
 use crate::run::console::Level;
+
+/// The interface with the requests.
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+/// The most bytes of the name of a method.
+const METHOD_BYTES: usize = 64;
+
+/// The most bytes of the authority of a URL: a name of DNS, its port and some more.
+const AUTHORITY_BYTES: usize = 512;
+
+/// The most bytes of the path of a URL with its query.
+const PATH_BYTES: usize = 16 << 10;
+
+/// The most bytes of a list of header fields that a guest makes, as the host keeps them.
+const FIELDS_BYTES: usize = 32 << 10;
+
+/// The most bytes of one piece of a request's body. The host keeps two of them.
+const PIECE_BYTES: usize = 8 << 10;
 
 /// How many different refusals of one run are told in its console.
 const TOLD: usize = 32;
@@ -32,17 +56,64 @@ pub(super) struct Hooks {
     told: Option<Told>,
 }
 
+/// What is at hand when a guest calls.
+type Store<'a> = StoreContextMut<'a, State>;
+
+/// A part of a URL, or its absence.
+type Text = Option<String>;
+
 /// The refusals that the console has already.
 type Told = Arc<Mutex<HashSet<String>>>;
 
 impl Http {
     pub(super) fn new(way: Option<(Fetch, Console)>) -> Self {
         let hooks = Hooks { way, told: None };
-        Self { context: WasiHttpCtx::new(), hooks }
+        let mut context = WasiHttpCtx::new();
+        context.set_field_size_limit(FIELDS_BYTES);
+        Self { context, hooks }
     }
 }
 
+/// Gives components their outgoing requests.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    // A request that is never sent is kept with all of its texts, and there may be thousands: texts
+    // that no server takes are refused, as those are that have no meaning.
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: Store<'_>, (request, method): (Resource<HostOutgoingRequest>, Method)| {
+            let long = matches!(&method, Method::Other(name) if name.len() > METHOD_BYTES);
+            let set = || store.data_mut().http().set_method(request, method);
+            Ok((if long { Err(()) } else { set()? },))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: Store<'_>, (request, text): (Resource<HostOutgoingRequest>, Text)| {
+            let long = text.as_ref().is_some_and(|text| text.len() > AUTHORITY_BYTES);
+            let set = || store.data_mut().http().set_authority(request, text);
+            Ok((if long { Err(()) } else { set()? },))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-path-with-query",
+        |mut store: Store<'_>, (request, text): (Resource<HostOutgoingRequest>, Text)| {
+            let long = text.as_ref().is_some_and(|text| text.len() > PATH_BYTES);
+            let set = || store.data_mut().http().set_path_with_query(request, text);
+            Ok((if long { Err(()) } else { set()? },))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        PIECE_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: hyper::Request<WasiBody>,

@@ -6,6 +6,7 @@ use wasmtime::component::{self, Component, types::ComponentItem};
 use wasmtime::{Linker, Module, Store};
 
 use super::guest;
+use super::http;
 use super::signing;
 use super::state::State;
 
@@ -161,7 +162,7 @@ pub(super) fn component_linker(
 ) -> wasmtime::Result<component::Linker<State>> {
     let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     guest::add_console(&mut linker)?;
     signing::add_to_linker(&mut linker)?;
     Ok(linker)

@@ -16,6 +16,9 @@ pub(super) const SIGNING: &str = "runner:analysis/signing@1.1.0";
 /// The most bytes that are signed at once.
 const MAX_DATA: usize = 1 << 20;
 
+/// The longest name of a key or an algorithm that is looked at, in bytes; none is as long.
+const MAX_NAME: usize = 1 << 10;
+
 /// Signs for one guest: the secret's key, the algorithm, the data. The error is for the analysis's
 /// author.
 pub type Sign = Arc<dyn Fn(&str, &str, &[u8]) -> Result<Vec<u8>, String> + Send + Sync>;
@@ -38,7 +41,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
                 )),
                 Some(sign) => {
                     let (name, algorithm) = (name.to_str(&store)?, algorithm.to_str(&store)?);
-                    sign(&name, &algorithm, data.as_le_slice(&store))
+                    // A refusal repeats them.
+                    match name.len().max(algorithm.len()) {
+                        0..=MAX_NAME => sign(&name, &algorithm, data.as_le_slice(&store)),
+                        _ => Err(format!("names of more than {MAX_NAME} bytes sign nothing")),
+                    }
                 }
             };
             Ok((signature,))

@@ -108,6 +108,9 @@ async fn what_no_client_would_send_goes_nowhere() {
         with("headers", json!([["x", "a\r\nhost: other.test"]])),
         with("headers", json!([["content-length", "5"]])),
         with("path", json!("/ HTTP/1.1\r\nx: y")),
+        with("path", json!("http://other.test/")),
+        with("path", json!(format!("/{}", "x".repeat(17 << 10)))),
+        with("method", json!("X".repeat(65))),
     ];
     let (became, _) = ask(&api, &analysis, requests(&asked)).await;
     assert!(became.iter().all(|one| one["error"].is_string()), "{became:?}");
