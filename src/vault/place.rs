@@ -71,11 +71,14 @@ impl PathTemplate {
     }
 }
 
-/// Whether a path holds a segment that servers take for a step to another one, in any spelling.
+/// Whether a path holds a segment that some server takes for a step to another one, in any
+/// spelling: with its dots or slashes encoded, or with parameters behind the dots.
 pub fn has_dot_segment(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let path = path.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("%3b", ";");
     path.split(['/', '\\']).any(|segment| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
+        let name = segment.split(';').next().unwrap_or(segment);
+        name == "." || name == ".."
     })
 }
 

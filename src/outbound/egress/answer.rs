@@ -3,6 +3,10 @@
 //! Owns what becomes of an answer that repeats the value. It is found as the redactor finds it: as
 //! it is, in hexadecimal, base64, percent-encoded and JSON-escaped, in any cut, in bodies of any
 //! length. An answer that cannot be looked through is refused.
+//!
+//! A body comes late by a number of bytes that depends on nothing but the values' lengths. Were it
+//! held back only where a value may have begun, a guest that makes the host repeat its guesses would
+//! see how far each of them is right.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +22,12 @@ use crate::environment::{Environment, Origin, Overlay, Redactor};
 use crate::host::Destination;
 use crate::id::Id;
 use crate::outbound::{Body, Error, Response};
+
+/// The most bytes of text that stand for one byte of a value: `\u0041`.
+const LONGEST_SPELLING: usize = 6;
+
+/// What the search may look at beyond a value's own spelling, in bytes, and some more.
+const AROUND: usize = 64;
 
 /// What a request carries. It wipes itself when the answer has been read.
 pub struct Carried {
@@ -62,7 +72,14 @@ impl Carried {
         }
         // A mark has another length than the value.
         parts.headers.remove(CONTENT_LENGTH);
-        let masked = Masked { body, masker: self.redactor.masker(), ended: false };
+        let longest = self.values.iter().map(|entry| entry.value.len()).max().unwrap_or_default();
+        let masked = Masked {
+            body,
+            masker: self.redactor.masker(),
+            settled: Vec::new(),
+            delay: LONGEST_SPELLING * longest + AROUND,
+            ended: false,
+        };
         Ok(Response::from_parts(parts, masked.boxed_unsync()))
     }
 
@@ -104,7 +121,23 @@ fn encoding(headers: &HeaderMap) -> Option<String> {
 struct Masked {
     body: Body,
     masker: Masker,
+    /// What the masker is done with and the guest has not been given.
+    settled: Vec<u8>,
+    /// How many bytes the guest is behind, whatever they are, until the end.
+    delay: usize,
     ended: bool,
+}
+
+impl Masked {
+    /// What the guest may have now.
+    fn take(&mut self) -> Vec<u8> {
+        let back = match self.ended {
+            true => 0,
+            false => self.delay.saturating_sub(self.masker.open()),
+        };
+        let rest = self.settled.split_off(self.settled.len().saturating_sub(back));
+        std::mem::replace(&mut self.settled, rest)
+    }
 }
 
 impl hyper::body::Body for Masked {
@@ -117,19 +150,19 @@ impl hyper::body::Body for Masked {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         while !this.ended {
-            let mut masked = Vec::new();
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     // Trailers have passed no masker.
                     let Ok(data) = frame.into_data() else { continue };
-                    this.masker.write(&data, &mut masked);
+                    this.masker.write(&data, &mut this.settled);
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     this.ended = true;
-                    this.masker.finish(&mut masked);
+                    this.masker.finish(&mut this.settled);
                 }
             }
+            let masked = this.take();
             if !masked.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(masked.into()))));
             }

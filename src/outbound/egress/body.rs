@@ -3,7 +3,6 @@
 //! Owns which bodies are looked at, and where in one a value may be put. What is read is wiped when
 //! it is let go.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -35,14 +34,15 @@ impl Kind {
         match essence.as_str() {
             "application/x-www-form-urlencoded" => Some(Self::Form),
             "application/json" => Some(Self::Json),
-            other => other.ends_with("+json").then_some(Self::Json),
+            // A list of types is none: servers do not agree on which of them counts.
+            other => (other.ends_with("+json") && !other.contains(',')).then_some(Self::Json),
         }
     }
 }
 
 /// A body, as far as it was read.
 pub(super) struct Content {
-    /// The frames that were read, and the rest.
+    /// What was read, and the rest.
     original: Replayed,
     /// The whole text, if it is short enough and one.
     text: Option<(Kind, Zeroizing<String>)>,
@@ -51,24 +51,27 @@ pub(super) struct Content {
 impl Content {
     /// Reads a body of this kind; one of no kind is not looked at.
     pub(super) async fn read(kind: Option<Kind>, body: Body) -> Result<Self, Error> {
-        let mut original = Replayed { frames: VecDeque::new(), rest: Some(body) };
+        let mut original = Replayed { read: Bytes::new(), rest: Some(body) };
         let Some(kind) = kind else { return Ok(Self { original, text: None }) };
-        let mut length = 0;
-        while let Some(body) = &mut original.rest {
+        // One buffer, so that many small or empty frames weigh no more than their bytes.
+        let mut read = Vec::new();
+        while read.len() < BODY_LIMIT
+            && let Some(body) = &mut original.rest
+        {
             let Some(frame) = body.frame().await else {
                 original.rest = None;
                 break;
             };
             // Trailers are no part of a request that is read whole.
             let Ok(data) = frame?.into_data() else { continue };
-            length += data.len();
-            original.frames.push_back(data);
-            if length >= BODY_LIMIT {
-                return Ok(Self { original, text: None });
-            }
+            read.extend_from_slice(&data);
         }
-        let text = String::from_utf8(original.frames.iter().flatten().copied().collect());
-        Ok(Self { original, text: text.ok().map(|text| (kind, Zeroizing::new(text))) })
+        original.read = read.into();
+        let text = match original.rest {
+            None => String::from_utf8(original.read.to_vec()).ok(),
+            Some(_) => None,
+        };
+        Ok(Self { original, text: text.map(|text| (kind, Zeroizing::new(text))) })
     }
 
     /// Where the placeholder stands, in words.
@@ -81,8 +84,7 @@ impl Content {
                 text.contains(placeholder).then(|| "another place of the JSON body".into())
             }
             None => {
-                let read = self.original.frames.iter().flatten().copied().collect::<Vec<u8>>();
-                let found = memchr::memmem::find(&read, placeholder.as_bytes()).is_some();
+                let found = pairs::holds(&self.original.read, placeholder);
                 found.then(|| "a body of 64 KiB or more, or one that is no text".into())
             }
         }
@@ -101,11 +103,13 @@ impl Content {
     /// nothing but those.
     pub(super) fn insert_in_json(&mut self, pointers: &[&str], from: &str, value: &str) {
         let Some((Kind::Json, text)) = &mut self.text else { return };
-        let written = text.matches(from).count();
+        // As it came: this reading is not wiped, and so must not see what was put in before.
+        let Ok(asked) = std::str::from_utf8(&self.original.read) else { return };
+        let written = asked.matches(from).count();
         // Another text in their place tells those that stand here from others that are only
         // spelled differently, or belong to a member that stands twice.
         let marker = placeholder();
-        let Ok(marked) = serde_json::from_str::<Value>(&text.replace(from, &marker)) else {
+        let Ok(marked) = serde_json::from_str::<Value>(&asked.replace(from, &marker)) else {
             return;
         };
         let strings = pointers.iter().filter_map(|pointer| marked.pointer(pointer)?.as_str());
@@ -133,7 +137,7 @@ impl Content {
         let Some((_, text)) = self.text else { return (self.unchanged(), None) };
         let length = text.len();
         let bytes = Bytes::from_owner(Wiped(text));
-        let whole = Replayed { frames: VecDeque::from([bytes]), rest: None };
+        let whole = Replayed { read: bytes, rest: None };
         (whole.boxed_unsync(), Some(length))
     }
 }
@@ -157,7 +161,7 @@ impl AsRef<[u8]> for Wiped<Vec<u8>> {
 
 /// What was read of a body, and then what was not.
 struct Replayed {
-    frames: VecDeque<Bytes>,
+    read: Bytes,
     rest: Option<Body>,
 }
 
@@ -169,8 +173,9 @@ impl hyper::body::Body for Replayed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Some(data) = self.frames.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+        let read = std::mem::take(&mut self.read);
+        if !read.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(read))));
         }
         match &mut self.rest {
             Some(rest) => Pin::new(rest).poll_frame(cx),
@@ -179,11 +184,11 @@ impl hyper::body::Body for Replayed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+        self.read.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let read: u64 = self.frames.iter().map(|data| data.len() as u64).sum();
+        let read = self.read.len() as u64;
         let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(read + rest.lower());

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
-    IF_RANGE, RANGE,
+    ACCEPT_CHARSET, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
+    HeaderValue, IF_RANGE, RANGE,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
@@ -20,6 +20,16 @@ use super::pairs;
 use crate::outbound::{Error, Request};
 use crate::vault::{PathTemplate, Place, has_dot_segment};
 
+/// Headers that ask for a part of the answer, or for another spelling of it. Some servers still
+/// read the older name of `range`.
+static PARTIAL: [HeaderName; 5] = [
+    RANGE,
+    IF_RANGE,
+    HeaderName::from_static("request-range"),
+    ACCEPT_CHARSET,
+    HeaderName::from_static("a-im"),
+];
+
 /// A request, its body read where a value may be put into it.
 pub(super) struct Message {
     parts: Parts,
@@ -29,8 +39,11 @@ pub(super) struct Message {
 impl Message {
     pub(super) async fn read(request: Request) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
-        let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content = Content::read(kind.and_then(Kind::of), body).await?;
+        let mut kinds = parts.headers.get_all(CONTENT_TYPE).iter();
+        // Of several, servers do not agree on which one counts, and so on which places there are.
+        let kind = kinds.next().filter(|_| kinds.next().is_none());
+        let kind = kind.and_then(|value| value.to_str().ok()).and_then(Kind::of);
+        let content = Content::read(kind, body).await?;
         Ok(Self { parts, content })
     }
 
@@ -166,8 +179,9 @@ impl Message {
         let (body, length) = content.changed();
         let headers = &mut parts.headers;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.remove(RANGE);
-        headers.remove(IF_RANGE);
+        for name in &PARTIAL {
+            headers.remove(name);
+        }
         if let Some(length) = length {
             headers.insert(CONTENT_LENGTH, length.into());
         }

@@ -53,12 +53,13 @@ pub(super) fn replace(
         (is && std::str::from_utf8(&value).is_ok()).then_some((own, value))
     };
     let value = encoded(value);
-    let count = text.split('&').filter_map(meant).count();
+    let times = |spelled: &[u8]| memchr::memmem::find_iter(spelled, placeholder).count();
+    let count: usize = text.split('&').filter_map(meant).map(|(_, spelled)| times(&spelled)).sum();
     if count == 0 {
         return None;
     }
     // A pair grows by its own encoding and by one value for each placeholder in it.
-    let room = 3 * text.len() + text.len() / placeholder.len().max(1) * value.len();
+    let room = 3 * text.len() + count * value.len();
     let mut made = Zeroizing::new(String::with_capacity(room));
     for (number, pair) in text.split('&').enumerate() {
         if number > 0 {

@@ -172,6 +172,10 @@ async fn a_query_and_a_path_carry_the_value_encoded() {
     let sent = run.sent(Asked { url, ..PLAIN }).await;
     assert_eq!(sent.uri().path(), format!("/bot{encoded}/send/it"));
     assert_eq!(sent.uri().query(), Some("x=1"));
+    for step in ["..", "%2e%2E", "..%2fx", "x%5c..", "..;a=b/x", "%2e.%3b", "."] {
+        let refused = run.refused_url(&format!("https://api.example.com/botPH/{step}")).await;
+        assert!(refused.contains("has it in the path"), "{step}: {refused}");
+    }
     let closed = self::run(&["path:/{value}/send"]);
     closed.sent(Asked { url: "https://api.example.com/PH/send", ..PLAIN }).await;
     for path in ["PH/send/more", "PH", "x/PH/send", "PH/../send", "PHPH/send"] {
@@ -343,6 +347,39 @@ async fn bodies_that_carry_nothing_pass_untouched() {
 }
 
 #[tokio::test]
+async fn of_two_types_of_a_body_none_makes_it_a_place() {
+    let run = run(&["form:key", "json:/key"]);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let json = ("content-type", "application/json");
+    let body = r#"{"note":"&key=PH&","key":"PH"}"#;
+    let list = ("content-type", "application/x-www-form-urlencoded, a/b+json");
+    for headers in [&[form, json][..], &[json, form], &[list]] {
+        let (request, carried) = run.insert(Asked { headers, body, ..PLAIN }).await.unwrap();
+        assert!(carried.is_none());
+        assert_eq!(text(request.into_body()).await, run.fill(body));
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_many_small_pieces_weighs_no_more_than_its_bytes() {
+    use hyper::body::Body as _;
+
+    let run = run(&["form:key"]);
+    let pieces = (0..10_000).map(|number| match number % 100 {
+        0 => Ok(Frame::data(Bytes::from_static(b"&"))),
+        _ => Ok(Frame::data(Bytes::new())),
+    });
+    let body = StreamBody::new(tokio_stream::iter(pieces)).boxed_unsync();
+    let form =
+        hyper::Request::post(URL).header("content-type", "application/x-www-form-urlencoded");
+    let (request, _) = run.insert_into(form.body(body).unwrap()).await.unwrap();
+    let mut body = request.into_body();
+    assert_eq!(body.size_hint().exact(), Some(100));
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!((first.len(), body.is_end_stream()), (100, true));
+}
+
+#[tokio::test]
 async fn a_long_body_takes_no_secret() {
     let run = run(&["form:key"]);
     let form = ("content-type", "application/x-www-form-urlencoded");
@@ -396,11 +433,16 @@ async fn a_request_that_carries_a_value_asks_for_all_of_it_and_uncompressed() {
         ("accept-encoding", "gzip, br"),
         ("range", "bytes=5-6"),
         ("if-range", "x"),
+        ("request-range", "bytes=5-6"),
+        ("accept-charset", "utf-16"),
+        ("a-im", "gzip"),
     ];
     let sent = run.sent(Asked { headers: &headers, ..PLAIN }).await;
     let all: Vec<_> = sent.headers().get_all("accept-encoding").iter().collect();
     assert_eq!(all, ["identity"]);
-    assert!(!sent.headers().contains_key("range") && !sent.headers().contains_key("if-range"));
+    for name in ["range", "if-range", "request-range", "accept-charset", "a-im"] {
+        assert!(!sent.headers().contains_key(name), "{name}");
+    }
 }
 
 /// What the guest gets of an answer to a request that carries the value.
@@ -438,6 +480,34 @@ async fn an_answer_that_repeats_the_value_is_masked_in_headers_and_body() {
         assert!(read.starts_with("a [secret KEY] b [secret KEY] c "), "{read}");
         assert!(read.ends_with(r#" d "[secret KEY]""#), "{read}");
         assert!(!read.contains(&base64[8..]), "{read}");
+    }
+}
+
+#[tokio::test]
+async fn how_much_of_an_answer_has_come_tells_nothing_of_a_guess() {
+    let percent = super::pairs::encoded(VALUE);
+    let unicode: String = VALUE.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    // Without its last characters, so that it is never the whole value.
+    let base64 = STANDARD.encode(VALUE);
+    let spelled = [VALUE, &*percent, &*unicode, &base64[..base64.len() - 4]];
+    for (spelling, length) in
+        spelled.iter().flat_map(|text| (0..text.len()).map(move |length| (text, length)))
+    {
+        let mut seen = Vec::new();
+        for guess in [spelling.as_bytes()[..length].to_vec(), vec![b'.'; length]] {
+            let start = [vec![b'.'; 1_000], guess].concat();
+            let pieces = [start, b"|and the rest".to_vec()];
+            let pieces = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece))));
+            let whole = StreamBody::new(tokio_stream::iter(pieces)).boxed_unsync();
+            let mut answer = answered(&[], whole).await.unwrap().into_body();
+            let mut lengths = Vec::new();
+            while let Some(frame) = answer.frame().await {
+                lengths.push(frame.unwrap().into_data().unwrap().len());
+            }
+            assert_eq!(lengths.iter().sum::<usize>(), 1_000 + length + 13);
+            seen.push(lengths);
+        }
+        assert_eq!(seen[0], seen[1], "the first {length} bytes of {spelling}");
     }
 }
 
