@@ -79,11 +79,14 @@ const METADATA: &[IpAddr] = &[
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 42, 42)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 0, 23)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
@@ -274,7 +277,14 @@ mod tests {
     #[test]
     fn metadata_stays_shut_unless_it_is_opened_by_itself() {
         let wide = opened(&["169.254.0.0/16", "fc00::/7", "100.64.0.0/10"]);
-        for text in ["169.254.169.254", "fd00:ec2::254", "100.100.100.200"] {
+        for text in [
+            "169.254.169.254",
+            "169.254.42.42",
+            "169.254.0.23",
+            "fd00:ec2::254",
+            "fd00:42::42",
+            "100.100.100.200",
+        ] {
             assert!(check(address(text), &wide).is_err(), "{text}");
             assert_eq!(check(address(text), &opened(&[text])), Ok(()), "{text}");
         }

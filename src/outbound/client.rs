@@ -73,12 +73,14 @@ impl Client {
     }
 
     /// Resolves the host once, checks every address, and connects to one of those very addresses.
+    /// `place` is held until nobody looks the name up any more.
     pub(super) async fn connect(
         &self,
         destination: &Destination,
         meter: &Arc<Meter>,
+        place: impl Send + 'static,
     ) -> Result<Stream, Error> {
-        let addresses = self.0.resolver.resolve(&destination.host).await?;
+        let addresses = self.0.resolver.resolve(&destination.host, place).await?;
         let stream = connect(destination, &addresses).await?;
         let stream = Metered::new(stream, Arc::clone(meter));
         match destination.scheme {

@@ -2,7 +2,7 @@
 //!
 //! Owns the headers that belong to one connection, which neither side may set for the other.
 
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode, Uri, Version, header};
 
 use super::{Error, Request};
@@ -44,9 +44,14 @@ pub(super) fn clean(mut request: Request, destination: &Destination) -> Result<R
         return Err(Error::Invalid("the method CONNECT is for proxies, and there are none".into()));
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let path = if path.is_empty() { "/" } else { path };
+    // A query may stand alone. Whatever else does not begin with a slash must not be sent as it is:
+    // it could name another host to the server than the one that was checked.
+    let path = match path.starts_with('/') {
+        true => path.parse(),
+        false => format!("/{path}").parse(),
+    };
     let unfit = |what: &str| Error::Invalid(format!("the request has an unfit {what}"));
-    *request.uri_mut() = path.parse().map_err(|_| unfit("path"))?;
+    *request.uri_mut() = path.map_err(|_| unfit("path"))?;
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
     drop_hop_by_hop(headers);
@@ -80,6 +85,14 @@ pub(super) fn receive(
         return Err(Error::Protocol("it switches to another protocol".into()));
     }
     let headers = response.headers_mut();
+    // Of the encodings of a connection only chunks are taken off. In another one the body could not
+    // be looked through, and nobody would know.
+    let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !headers.get_all(header::TRANSFER_ENCODING).iter().all(chunked) {
+        return Err(Error::Protocol(
+            "it comes in a transfer-encoding that was not asked for".into(),
+        ));
+    }
     // A length beside an encoding is not the body's, and there is no encoding any more.
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
@@ -96,6 +109,8 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|names| names.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        // How a body is written is told to the end, whatever a connection says.
+        .filter(|name| *name != CONTENT_ENCODING)
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -137,6 +152,14 @@ mod tests {
             (sent.headers()["host"].to_str().unwrap(), sent.uri().path()),
             ("a.example:8080", "/")
         );
+    }
+
+    #[test]
+    fn what_is_asked_for_begins_with_a_slash() {
+        for (asked, path) in [("", "/"), ("?a=b", "/?a=b"), ("//b.example/", "//b.example/")] {
+            let sent = cleaned(&format!("https://a.example{asked}"), &[]).unwrap();
+            assert_eq!((sent.uri().to_string().as_str(), sent.uri().host()), (path, None));
+        }
     }
 
     #[test]

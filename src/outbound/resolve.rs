@@ -38,11 +38,16 @@ impl Resolver {
         Self { lookup, known, opened, turns: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 
-    /// The addresses of `host`, at least one, all of them allowed.
-    pub(super) async fn resolve(&self, host: &Host) -> Result<Vec<IpAddr>, Error> {
+    /// The addresses of `host`, at least one, all of them allowed. `place` is held until nobody
+    /// looks the name up any more, so that a run cannot leave lookups behind without end.
+    pub(super) async fn resolve(
+        &self,
+        host: &Host,
+        place: impl Send + 'static,
+    ) -> Result<Vec<IpAddr>, Error> {
         let addresses = match (host, self.known.get(host)) {
             (_, Some(address)) | (Host::Address(address), None) => vec![*address],
-            (Host::Name(name), None) => self.look_up(name).await?,
+            (Host::Name(name), None) => self.look_up(name, place).await?,
         };
         for address in &addresses {
             address::check(*address, &self.opened).map_err(|forbidden| {
@@ -59,13 +64,13 @@ impl Resolver {
         Ok(addresses)
     }
 
-    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, Error> {
+    async fn look_up(&self, name: &str, place: impl Send + 'static) -> Result<Vec<IpAddr>, Error> {
         let unknown = || Error::UnknownName(name.into());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| unknown())?;
         let (lookup, asked) = (Arc::clone(&self.lookup), name.to_owned());
-        // The turn stays with the thread: a caller that goes away does not free it.
+        // They stay with the thread: a caller that goes away does not free them.
         let answer = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let (_turn, _place) = (turn, place);
             lookup(&asked)
         });
         let mut addresses = answer.await.ok().and_then(Result::ok).ok_or_else(unknown)?;
@@ -95,7 +100,7 @@ mod tests {
     }
 
     async fn resolve(resolver: &Resolver, host: &str) -> Result<Vec<IpAddr>, String> {
-        let resolved = resolver.resolve(&Host::parse(host).unwrap()).await;
+        let resolved = resolver.resolve(&Host::parse(host).unwrap(), ()).await;
         resolved.map_err(|error| error.to_string())
     }
 

@@ -39,7 +39,7 @@ pub struct Session {
     reached: Reached,
 }
 
-/// A connection's place, given back when this is dropped.
+/// A connection's place, given back when the last of its holders is gone.
 struct Place {
     session: Arc<Session>,
     _of_host: OwnedSemaphorePermit,
@@ -84,10 +84,12 @@ impl Session {
         let destination = message::destination(request.uri())?;
         self.permit(&destination)?;
         let request = message::clean(request, &destination)?;
-        let (request, carried) = self.egress.insert(&destination, request).await?;
         let connecting = timeouts.connect.map_or(CONNECT, |asked| asked.min(CONNECT));
+        // First a place, so that no more bodies are read for secrets at once than connections are.
         let place = self.place(connecting).await?;
-        let connected = timeout(connecting, self.client.connect(&destination, &self.meter)).await;
+        let (request, carried) = self.egress.insert(&destination, request).await?;
+        let connected = self.client.connect(&destination, &self.meter, Arc::clone(&place));
+        let connected = timeout(connecting, connected).await;
         let connected = connected.unwrap_or(Err(Error::Timeout("the connection")));
         let stream = connected.map_err(|error| self.meter.passed().unwrap_or(error))?;
         let sent = within(timeouts.first_byte, exchange::send(stream, request)).await;
@@ -111,7 +113,7 @@ impl Session {
     }
 
     /// Waits for a place of the run's own, and for one of the host's.
-    async fn place(self: &Arc<Self>, patience: Duration) -> Result<Place, Error> {
+    async fn place(self: &Arc<Self>, patience: Duration) -> Result<Arc<Place>, Error> {
         let limit = self.limits.outbound_connections;
         let full = |_| passed(format_args!("{limit} requests under way"), "outbound_connections");
         let own = timeout(patience, self.places.acquire()).await.map_err(full)?;
@@ -121,7 +123,7 @@ impl Session {
         let waited = timeout(patience, self.client.place()).await;
         let of_host = waited.map_err(|_| Error::Denied(busy.into()))?.ok_or_else(closed)?;
         own.forget();
-        Ok(Place { session: Arc::clone(self), _of_host: of_host })
+        Ok(Arc::new(Place { session: Arc::clone(self), _of_host: of_host }))
     }
 }
 

@@ -64,6 +64,34 @@ async fn further_requests_wait_for_a_free_connection_and_give_up() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_still_looked_up_keeps_its_place_when_its_request_is_given_up() {
+    let (answer, answers) = std::sync::mpsc::channel::<()>();
+    let answers = std::sync::Mutex::new(answers);
+    let lookup = Arc::new(move |_: &str| {
+        let _ = answers.lock().unwrap().recv();
+        Ok(vec!["127.0.0.1".parse().unwrap()])
+    });
+    let settings =
+        Settings { private_ranges: vec!["127.0.0.1".parse().unwrap()], ..Settings::default() };
+    let client = Client::with_lookup(&settings, lookup).unwrap();
+    let limits = Limits { outbound_connections: 2, ..Limits::default() };
+    let fetch = Session::new(client, Box::new(|_| Ok(())), limits).fetch();
+    let server = Server::new().await;
+    let hasty = Timeouts { connect: Some(Duration::from_millis(50)), ..Timeouts::default() };
+    for _ in 0..2 {
+        let late = fetch(get(server.url("/")), hasty).await.err().unwrap().to_string();
+        assert_eq!(late, "the connection took too long");
+    }
+    let refused = fetch(get(server.url("/")), hasty).await.err().unwrap().to_string();
+    assert!(refused.contains("2 requests under way"), "{refused}");
+    // Every lookup ends, now and from now on.
+    drop(answer);
+    let patient = Timeouts { connect: Some(SOON), ..Timeouts::default() };
+    let response = fetch(get(server.url("/")), patient).await;
+    assert_eq!(read(response.unwrap()).await.unwrap(), "ok");
+}
+
+#[tokio::test]
 async fn an_answer_without_a_body_gives_its_place_back_at_once() {
     let empty = Server::answering("HTTP/1.1 204 No Content\r\n\r\n", 1).await;
     let fetch = open(Limits { outbound_connections: 1, ..Limits::default() });
@@ -107,9 +135,13 @@ async fn floods_of_headers_are_cut() {
 
 #[tokio::test]
 async fn what_is_no_http_is_said_to_be_none() {
-    for answer in
-        ["SSH-2.0-OpenSSH_9.9\r\n", "\0\0\0\0\r\n\r\n", "HTTP/1.1 101 S\r\nupgrade: x\r\n\r\n"]
-    {
+    for answer in [
+        "SSH-2.0-OpenSSH_9.9\r\n",
+        "\0\0\0\0\r\n\r\n",
+        "HTTP/1.1 101 S\r\nupgrade: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n\x1f\x0b",
+    ] {
         let server = Server::answering(answer, 1).await;
         let failure = send(&open(Limits::default()), get(server.url("/"))).await.unwrap_err();
         assert!(failure.starts_with("the answer is not HTTP: "), "{answer:?}: {failure}");

@@ -32,6 +32,18 @@ async fn a_request_goes_out_as_it_should_and_its_answer_comes_back() {
 }
 
 #[tokio::test]
+async fn how_a_body_is_written_is_told_whatever_the_connection_says() {
+    let server = Server::answering(
+        "HTTP/1.1 200 OK\r\nconnection: content-encoding\r\ncontent-encoding: gzip\r\n\
+         content-length: 2\r\n\r\n\x1f\x0b",
+        1,
+    );
+    let server = server.await;
+    let response = send(&open(Limits::default()), get(server.url("/"))).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+}
+
+#[tokio::test]
 async fn every_request_has_a_connection_of_its_own() {
     let server = Server::new().await;
     let fetch = open(Limits::default());
