@@ -1,6 +1,6 @@
 //! Secrets that analyses use and cannot read: sent to their hosts, and signed with.
 
-mod server;
+pub mod server;
 
 use axum::http::Method;
 use serde_json::{Value, json};

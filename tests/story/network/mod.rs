@@ -1,7 +1,7 @@
 //! Guests and the network: what policies open, what stays shut, and who hears of it.
 
 mod limits;
-mod servers;
+pub mod servers;
 
 use std::sync::Arc;
 

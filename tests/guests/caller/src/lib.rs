@@ -2,7 +2,8 @@
 //!
 //! The scope is a list of steps, such as
 //! `[{"request": {"url": "http://runner.internal/info"}}, {"print": "done"}]`. In a text, `$TOKEN`
-//! stands for the run's own token, `$SCOPE` for the whole scope and `$LARGE` for 3 MiB of letters.
+//! stands for the run's own token, `$SCOPE` for the whole scope, `$LARGE` for 3 MiB of letters and
+//! `$ENV_KEY` for the value of `KEY` in the environment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,6 +42,8 @@ enum Step {
     Fail(String),
     /// Waits, in milliseconds.
     Sleep(u64),
+    /// Makes requests without end, each as large as it may be, and sends none of them.
+    Hoard,
 }
 
 #[derive(Deserialize)]
@@ -72,11 +75,15 @@ fn get() -> String {
 struct Signs {
     token: String,
     scope: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Signs {
     fn fill(&self, text: &str) -> String {
-        let text = text.replace("$TOKEN", &self.token).replace("$SCOPE", &self.scope);
+        let mut text = text.replace("$TOKEN", &self.token).replace("$SCOPE", &self.scope);
+        for (key, value) in &self.environment {
+            text = text.replace(&format!("$ENV_{key}"), value);
+        }
         match text.contains("$LARGE") {
             true => text.replace("$LARGE", &"x".repeat(3 << 20)),
             false => text,
@@ -91,7 +98,9 @@ struct Open {
 }
 
 fn run(context: &Context, scope: Value) -> Result<Vec<Value>, String> {
-    let signs = Signs { token: context.token.clone(), scope: scope.to_string() };
+    let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let environment = context.environment.iter().map(own).collect();
+    let signs = Signs { token: context.token.clone(), scope: scope.to_string(), environment };
     let steps: Vec<Step> = serde_json::from_value(scope).map_err(|error| error.to_string())?;
     let (mut answers, mut held) = (Vec::new(), Vec::new());
     for step in steps {
@@ -131,9 +140,37 @@ fn run(context: &Context, scope: Value) -> Result<Vec<Value>, String> {
                 std::thread::sleep(Duration::from_millis(millis));
                 Value::Null
             }
+            Step::Hoard => hoard(),
         });
     }
     Ok(answers)
+}
+
+/// Asks for as much as is given, of everything that a request can hold.
+fn hoard() -> ! {
+    let text = |size: usize| "x".repeat(size);
+    let mut hoarded = Vec::new();
+    loop {
+        let request = OutgoingRequest::new(Fields::new());
+        // The larger ones take a request nowhere.
+        let _ = [1 << 15, 64]
+            .iter()
+            .find(|size| request.set_method(&Method::Other(text(**size))).is_ok());
+        let _ = [60_000, 16_000]
+            .iter()
+            .find(|size| request.set_path_with_query(Some(&format!("/{}", text(**size)))).is_ok());
+        let _ = request.set_authority(Some(&text(500)));
+        if let Ok(body) = request.body()
+            && let Ok(stream) = body.write()
+        {
+            while let Ok(room @ 1..) = stream.check_write() {
+                if stream.write(&vec![b'x'; room as usize]).is_err() {
+                    break;
+                }
+            }
+        }
+        hoarded.push(request);
+    }
 }
 
 /// Sends a request whole.
