@@ -26,6 +26,7 @@ pub enum Event {
     AnalysisDelete,
     AnalysisUpload,
     AnalysisActivate,
+    AnalysisApprove,
     AnalysisToken,
     TokenCreate,
     TokenEdit,
@@ -44,6 +45,9 @@ pub enum Event {
     RunDelete,
     RunCancel,
     RunLeak,
+    ProfileCreate,
+    ProfileEdit,
+    ProfileDelete,
 }
 
 impl Event {
@@ -61,6 +65,7 @@ impl Event {
             Self::AnalysisDelete => "analysis.delete",
             Self::AnalysisUpload => "analysis.upload",
             Self::AnalysisActivate => "analysis.activate",
+            Self::AnalysisApprove => "analysis.approve",
             Self::AnalysisToken => "analysis.token",
             Self::TokenCreate => "token.create",
             Self::TokenEdit => "token.edit",
@@ -79,6 +84,9 @@ impl Event {
             Self::RunDelete => "run.delete",
             Self::RunCancel => "run.cancel",
             Self::RunLeak => "run.leak",
+            Self::ProfileCreate => "profile.create",
+            Self::ProfileEdit => "profile.edit",
+            Self::ProfileDelete => "profile.delete",
         }
     }
 }

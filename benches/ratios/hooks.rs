@@ -40,6 +40,7 @@ async fn run(
         environment: Arc::clone(environment),
         scope: "[]".into(),
         live: None,
+        notice: None,
         printer: Printer::default(),
         fetch,
         sign: None,

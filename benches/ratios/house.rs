@@ -167,6 +167,7 @@ impl House {
             language: None,
             limit: u64::MAX,
             by,
+            approves: true,
         };
         let upload =
             self.runner.upload(&self.tenant, uploaded, |_| entry(Event::AnalysisUpload, id));

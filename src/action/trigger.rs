@@ -15,6 +15,7 @@ use super::schedule::Schedule;
 use super::topic::TopicEntry;
 use super::webhook::Webhook;
 use crate::clock::Timestamp;
+use crate::id::Id;
 use crate::words::words;
 
 /// The most entries of one trigger.
@@ -97,6 +98,14 @@ impl Trigger {
             Self::Resource(_) => ActionType::Resource,
             Self::MqttTopic(_) => ActionType::MqttTopic,
             Self::Webhook(_) => ActionType::Webhook,
+        }
+    }
+
+    /// The secret that it names, if it names one.
+    pub const fn secret(&self) -> Option<Id> {
+        match self {
+            Self::Webhook(Webhook::Signed(signature)) => Some(signature.secret),
+            _ => None,
         }
     }
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The name of the one limit that may be 0.
+const SCRATCH: &str = "scratch_bytes";
+
 /// The caps for each run of an analysis. A host has such a set too, which no analysis may pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -69,31 +72,42 @@ impl Limits {
         Duration::from_millis(self.wall_time_ms)
     }
 
+    /// Each limit by its name.
+    const fn named(&self) -> [(&'static str, u64); 12] {
+        [
+            ("wall_time_ms", self.wall_time_ms),
+            ("memory_bytes", self.memory_bytes),
+            ("console_bytes", self.console_bytes),
+            ("result_bytes", self.result_bytes),
+            ("module_bytes", self.module_bytes),
+            ("concurrency", self.concurrency),
+            ("queued_runs", self.queued_runs),
+            ("outbound_requests", self.outbound_requests),
+            ("outbound_request_bytes", self.outbound_request_bytes),
+            ("outbound_response_bytes", self.outbound_response_bytes),
+            ("outbound_connections", self.outbound_connections),
+            (SCRATCH, self.scratch_bytes),
+        ]
+    }
+
     /// Checks each limit against the host's `caps`.
     pub fn check(&self, caps: &Self) -> Result<(), InvalidLimits> {
-        let pairs = [
-            ("wall_time_ms", 1, self.wall_time_ms, caps.wall_time_ms),
-            ("memory_bytes", 1, self.memory_bytes, caps.memory_bytes),
-            ("console_bytes", 1, self.console_bytes, caps.console_bytes),
-            ("result_bytes", 1, self.result_bytes, caps.result_bytes),
-            ("module_bytes", 1, self.module_bytes, caps.module_bytes),
-            ("concurrency", 1, self.concurrency, caps.concurrency),
-            ("queued_runs", 1, self.queued_runs, caps.queued_runs),
-            ("outbound_requests", 1, self.outbound_requests, caps.outbound_requests),
-            ("outbound_request_bytes", 1, self.outbound_request_bytes, caps.outbound_request_bytes),
-            (
-                "outbound_response_bytes",
-                1,
-                self.outbound_response_bytes,
-                caps.outbound_response_bytes,
-            ),
-            ("outbound_connections", 1, self.outbound_connections, caps.outbound_connections),
-            ("scratch_bytes", 0, self.scratch_bytes, caps.scratch_bytes),
-        ];
-        match pairs.into_iter().find(|(_, least, asked, cap)| asked < least || asked > cap) {
-            Some((name, least, asked, cap)) => Err(InvalidLimits { name, asked, least, cap }),
-            None => Ok(()),
+        for ((name, asked), (_, cap)) in self.named().into_iter().zip(caps.named()) {
+            // Only this one may be nothing.
+            let least = if name == SCRATCH { 0 } else { 1 };
+            if asked < least || asked > cap {
+                return Err(InvalidLimits { name, asked, least, cap });
+            }
         }
+        Ok(())
+    }
+
+    /// The first limit that is higher than in `before` and above its default.
+    pub fn raised(&self, before: &Self) -> Option<&'static str> {
+        let (usual, before) = (Self::default().named(), before.named());
+        let mut limits = self.named().into_iter().zip(before.into_iter().zip(usual));
+        let raised = limits.find(|((_, new), ((_, old), (_, usual)))| new > old && new > usual);
+        raised.map(|((name, _), _)| name)
     }
 
     /// Each limit, or the host's cap where that is lower: caps may have shrunk since the check.

@@ -84,7 +84,7 @@ pub struct PolicyMade {
 #[utoipa::path(get, path = "/am", tag = "access management",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
-    caller.require_lister()?;
+    caller.require_lister_of(RESOURCE)?;
     query.check_order("name,asc")?;
     let filter = query.filter(&["id", "name", "active"])?;
     let may = |policy: &Policy| {

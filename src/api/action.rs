@@ -13,9 +13,7 @@ use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::{check_protection, identifier, listing};
-use crate::action::{
-    Action, InvalidAction, MAX_NAME_LENGTH, Overlap, StartRules, Trigger, Webhook, script,
-};
+use crate::action::{Action, InvalidAction, MAX_NAME_LENGTH, Overlap, StartRules, Trigger, script};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
@@ -33,7 +31,7 @@ const RESOURCE: ResourceType = ResourceType::Action;
 #[utoipa::path(get, path = "/action", tag = "actions",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
-    caller.require_lister()?;
+    caller.require_lister_of(RESOURCE)?;
     query.check_order("name,asc")?;
     let filter = query.filter(&["id", "name", "active"])?;
     let may = |stored: &StoredAction| {
@@ -109,6 +107,7 @@ pub async fn edit(
     Body(body): Body<ActionBody>,
 ) -> Answer<String> {
     let stored = find(&caller, &id, policy::Action::Edit).await?;
+    check_secret(&caller, &stored.action.trigger)?;
     let now = caller.runner.host().now().await?;
     let mut action = stored.action;
     let (before, was_active) = (action.trigger.clone(), action.active);
@@ -162,6 +161,7 @@ pub async fn edit(
     responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
 pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static str> {
     let stored = find(&caller, &id, policy::Action::Delete).await?;
+    check_secret(&caller, &stored.action.trigger)?;
     check_protection(&stored.action.tags)?;
     let (id, detail) = (stored.action.id, json!({"name": stored.action.name}));
     let entry = Entry::new(&caller, Event::ActionDelete, id, &detail);
@@ -194,11 +194,21 @@ fn due(action: &Action, now: Timestamp) -> Option<Timestamp> {
 
 /// Tags are policy input: only administrators set them.
 fn check_tags(caller: &Caller, sent: bool) -> Result<(), Refusal> {
-    if !sent || caller.principal.is_administrator() {
+    if !sent || caller.require_administrator().is_ok() {
         return Ok(());
     }
     let message = "Authorization Denied: only an administrator may set tags, because policies \
                    select by them";
+    Err(Refusal::new(ErrorCode::Denied, message))
+}
+
+/// What names a secret is the administrator's: to make, to change and to delete.
+fn check_secret(caller: &Caller, trigger: &Trigger) -> Result<(), Refusal> {
+    if trigger.secret().is_none() || caller.require_administrator().is_ok() {
+        return Ok(());
+    }
+    let message = "Authorization Denied: only an administrator may name a secret in an action, and \
+                   change or delete an action that does";
     Err(Refusal::new(ErrorCode::Denied, message))
 }
 
@@ -225,16 +235,12 @@ async fn check(caller: &Caller, action: &Action) -> Result<(), Refusal> {
                        and start the server again";
         return Err(Refusal::invalid(message));
     }
-    if let Trigger::Webhook(Webhook::Signed(signature)) = &action.trigger {
-        if !caller.principal.is_administrator() {
-            let message = "Authorization Denied: only an administrator may name a secret in an \
-                           action";
-            return Err(Refusal::new(ErrorCode::Denied, message));
-        }
-        match caller.tenant.secret(signature.secret).await {
+    check_secret(caller, &action.trigger)?;
+    if let Some(secret) = action.trigger.secret() {
+        match caller.tenant.secret(secret).await {
             Ok(_) => {}
             Err(store::Error::NotFound) => {
-                let message = format!("trigger[0].secret: there is no secret {}", signature.secret);
+                let message = format!("trigger[0].secret: there is no secret {secret}");
                 return Err(Refusal::invalid(message));
             }
             Err(error) => return Err(error.into()),

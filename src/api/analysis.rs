@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
+use super::approval::{self, VersionView};
 use super::body::Body;
 use super::caller::Caller;
 use super::limits::LimitsChange;
@@ -15,7 +17,7 @@ use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::variables::{self, WireVariable};
 use super::{check_protection, identifier, listing, runs};
-use crate::analysis::{Analysis, Limits, MAX_NAME_LENGTH, ModuleVersion, Retry};
+use crate::analysis::{Analysis, Limits, MAX_NAME_LENGTH, Retry};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
@@ -79,7 +81,8 @@ pub struct AnalysisFields {
     _updated_at: Option<Value>,
 }
 
-/// A made analysis, with its token in the open this once.
+/// A made analysis, with its token in the open this once. Others than administrators get no more
+/// than the token's hint.
 #[derive(Serialize, ToSchema)]
 pub struct AnalysisMade {
     #[schema(value_type = String)]
@@ -131,11 +134,11 @@ pub struct AnalysisView {
     profile: Id,
     /// Prefix and last four characters.
     token: String,
-    /// As they were sent.
+    /// As they were sent; to viewers without their values.
     variables: Vec<Value>,
     /// By their numbers.
     #[schema(value_type = Object)]
-    versions: BTreeMap<u32, ModuleVersion>,
+    versions: BTreeMap<u32, VersionView>,
     /// The latest lines of the latest runs.
     console: Vec<String>,
 }
@@ -164,7 +167,7 @@ impl From<Analysis> for AnalysisRow {
 #[utoipa::path(get, path = "/analysis", tag = "analysis",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
-    caller.require_lister()?;
+    caller.require_lister_of(RESOURCE)?;
     query.check_order("name,asc")?;
     let filter = query.filter(&["id", "name", "active"])?;
     let may = |analysis: &Analysis| {
@@ -199,15 +202,22 @@ pub async fn create(caller: Caller, Body(new): Body<AnalysisFields>) -> Answer<A
     analysis.tags = edit.tags.unwrap_or_default();
     caller.require(RESOURCE, Action::Create, &Object { id: None, tags: &analysis.tags })?;
     if !analysis.tags.as_slice().is_empty() {
-        // Tags are what policies select by: an analysis must not give them out.
+        // Tags are what policies select by: neither an analysis nor a developer gives them out.
         caller.require_administrator()?;
     }
+    check_limits(&caller, &Limits::default(), edit.limits.as_ref())?;
     stored.variables = edit.variables.flatten();
     let token = Token::generate(TokenKind::Analysis);
     let detail = json!({"name": stored.analysis.name, "tags": stored.analysis.tags});
     let entry = Entry::new(&caller, Event::AnalysisCreate, id, &detail);
     caller.tenant.create_analysis(stored, kept(&caller, id, &token), entry).await?;
-    Ok(Success::created(AnalysisMade { id, token: (&token).into() }))
+    // With the token its holder does what policies give the analysis, and those of no tag give it
+    // to a new one at once.
+    let shown = match caller.require_administrator() {
+        Ok(()) => (&token).into(),
+        Err(_) => Zeroizing::new(token.hint()).into(),
+    };
+    Ok(Success::created(AnalysisMade { id, token: shown }))
 }
 
 /// Shows an analysis.
@@ -217,11 +227,15 @@ pub async fn info(caller: Caller, Path(id): Path<String>) -> Answer<AnalysisView
     let stored = find(&caller, &id, Action::Access).await?;
     let (profile, vault) = (caller.tenant.profile(), caller.runner.vault());
     let id = stored.analysis.id;
+    let mut variables = variables::open(vault, profile, id, stored.variables.as_deref())?;
+    if !caller.sees_input() {
+        variables = variables.iter().map(|variable| json!({"key": variable["key"]})).collect();
+    }
     Ok(Success::ok(AnalysisView {
         profile,
         token: stored.token_hint,
-        variables: variables::open(vault, profile, id, stored.variables.as_deref())?,
-        versions: caller.tenant.module_versions(id).await?,
+        variables,
+        versions: approval::versions(&caller, id).await?,
         console: runs::latest_console(&caller, id).await?,
         row: stored.analysis.into(),
     }))
@@ -239,12 +253,16 @@ pub async fn edit(
     let stored = find(&caller, &id, Action::Edit).await?;
     let id = stored.analysis.id;
     let edit = edit_of(&caller, &stored.analysis, change)?;
-    if edit.tags.is_some() || edit.active.is_some() || edit.limits.is_some() || edit.retry.is_some()
-    {
-        // Tags are what policies select by, and an analysis that was switched off or capped must
-        // not undo that itself.
+    if edit.tags.is_some() {
+        // Tags are what policies select by.
         caller.require_administrator()?;
     }
+    let running = edit.active.is_some() || edit.limits.is_some() || edit.retry.is_some();
+    if running && caller.principal.role().is_none() {
+        // An analysis that was switched off or capped must not undo that itself.
+        caller.require_administrator()?;
+    }
+    check_limits(&caller, &stored.analysis.limits, edit.limits.as_ref())?;
     let detail = json!({
         "name": edit.name, "active": edit.active, "tags": edit.tags, "limits": edit.limits, "retry": edit.retry,
         "variables": edit.variables.is_some(),
@@ -360,6 +378,16 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
         tags: sent.tags.map(Tags::new).transpose()?,
         variables,
         token: None,
+    })
+}
+
+/// Refuses limits above the defaults to all but administrators. What an administrator has given may
+/// stay, or become less.
+fn check_limits(caller: &Caller, now: &Limits, new: Option<&Limits>) -> Result<(), Refusal> {
+    let Some(raised) = new.and_then(|new| new.raised(now)) else { return Ok(()) };
+    caller.require_administrator().map_err(|refusal| {
+        let message = format!("{}: the limit {raised} is above its default", refusal.message);
+        Refusal::new(refusal.code, message)
     })
 }
 

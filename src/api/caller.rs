@@ -9,7 +9,7 @@ use axum::http::{Extensions, HeaderMap};
 
 use super::State;
 use super::reply::Refusal;
-use crate::auth::Principal;
+use crate::auth::{Principal, Role};
 use crate::cause::{Cause, CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
@@ -72,7 +72,12 @@ impl FromRequestParts<State> for Caller {
         };
         let tenant = runner.tenant(profile);
         let snapshot = match &principal {
-            Principal::Analysis { id } => Some(runner.snapshot(&tenant, *id).await?),
+            Principal::Analysis { id } => Some(match &guest {
+                Some(run) if run.withheld && run.analysis == *id => {
+                    runner.withheld_snapshot(&tenant, *id).await?
+                }
+                _ => runner.snapshot(&tenant, *id).await?,
+            }),
             _ => None,
         };
         Ok(Self { principal, tenant, runner, guest, snapshot })
@@ -135,7 +140,10 @@ async fn recognise(runner: &Runner, token: &str) -> Result<(Principal, Id), Refu
         return Err(invalid("Invalid token: it has expired"));
     }
     Ok(match owner {
-        TokenOwner::Token { id, role, profile, .. } => (Principal::Token { id, role }, profile),
+        TokenOwner::Token { id, role, profile, .. } => {
+            runner.note_use(id);
+            (Principal::Token { id, role }, profile)
+        }
         TokenOwner::Analysis { id, profile } => (Principal::Analysis { id }, profile),
         TokenOwner::Device { device, profile, permission, .. } => {
             (Principal::Device { id: device, permission }, profile)
@@ -178,11 +186,11 @@ impl Caller {
         Err(Refusal::invalid(message))
     }
 
-    /// Whether the caller may do this. Administrators may; analyses may what policies allow.
+    /// Whether the caller may do this: by its role, or for analyses by what policies allow.
     pub fn may(&self, resource: ResourceType, action: Action, object: &Object<'_>) -> bool {
         match &self.snapshot {
             Some(snapshot) => snapshot.rules.decide(resource, action, object).granted,
-            None => self.principal.is_administrator(),
+            None => self.principal.role().is_some_and(|role| role.may(resource, action)),
         }
     }
 
@@ -196,6 +204,14 @@ impl Caller {
         if self.may(resource, action, object) {
             return Ok(());
         }
+        let Some(snapshot) = &self.snapshot else {
+            return Err(lacks(Role::needed(resource, action)));
+        };
+        if snapshot.withheld {
+            let message = "Authorization Denied: a module that is not approved may do nothing that \
+                           policies allow; the first line of the console says who approves it";
+            return Err(Refusal::new(ErrorCode::Denied, message));
+        }
         let message = format!(
             "Authorization Denied: no policy allows `{}` on this resource of type `{}`",
             action.word(),
@@ -204,13 +220,32 @@ impl Caller {
         Err(Refusal::new(ErrorCode::Denied, message))
     }
 
+    /// Refuses everybody without this role or a higher one. Analyses have none.
+    pub fn require_role(&self, least: Role) -> Result<(), Refusal> {
+        match self.principal.role() {
+            Some(role) if role >= least => Ok(()),
+            _ => Err(lacks(least)),
+        }
+    }
+
     /// Refuses everybody but administrators.
     pub fn require_administrator(&self) -> Result<(), Refusal> {
-        if self.principal.is_administrator() {
-            return Ok(());
+        self.require_role(Role::Administrator)
+    }
+
+    /// Whether the caller sees the values of variables and scopes of what it may access.
+    pub fn sees_input(&self) -> bool {
+        self.principal.role().is_none_or(Role::sees_input)
+    }
+
+    /// Refuses callers that never see a list of these: the holders of a run's or a device's token,
+    /// and roles that may see none of them. To analyses policies show row by row what they may see.
+    pub fn require_lister_of(&self, resource: ResourceType) -> Result<(), Refusal> {
+        self.require_lister()?;
+        match self.principal.role() {
+            Some(_) => self.require_role(Role::needed(resource, Action::Access)),
+            None => Ok(()),
         }
-        let message = "Authorization Denied: this needs an administrator's token";
-        Err(Refusal::new(ErrorCode::Denied, message))
     }
 
     /// Refuses callers that never see lists: the holders of a run's or a device's token.
@@ -225,4 +260,10 @@ impl Caller {
         let message = format!("Authorization Denied: this token {only} and nothing else");
         Err(Refusal::new(ErrorCode::Denied, message))
     }
+}
+
+/// The refusal that names the role it takes.
+fn lacks(least: Role) -> Refusal {
+    let message = format!("Authorization Denied: this needs {}", least.holders());
+    Refusal::new(ErrorCode::Denied, message)
 }

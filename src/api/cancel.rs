@@ -10,6 +10,7 @@ use super::query::Query;
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::runs::{not_found, resolve, until_ended, wait};
 use crate::audit::{Entry, Event};
+use crate::auth::Role;
 use crate::cause::CauseKind;
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
@@ -72,7 +73,9 @@ async fn startable(caller: &Caller, id: &str) -> Result<Run, Refusal> {
     caller.require_lister()?;
     let id = resolve(caller, id).await?;
     let run = caller.tenant.run(id).await.map_err(not_found)?.run;
-    if !caller.principal.is_administrator() {
+    if caller.principal.role().is_some() {
+        caller.require_role(Role::needed(ResourceType::Analysis, Action::Run))?;
+    } else {
         let stored = caller.tenant.analysis(run.analysis).await;
         let stored = stored.map_err(super::analysis::not_found)?;
         let object = Object { id: Some(run.analysis), tags: &stored.analysis.tags };

@@ -136,7 +136,7 @@ impl DeviceView {
 #[utoipa::path(get, path = "/device", tag = "devices",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
-    caller.require_lister()?;
+    caller.require_lister_of(RESOURCE)?;
     query.check_order("name,asc")?;
     let filter = query.filter(&["id", "name", "active"])?;
     let may = |device: &Device| {
@@ -171,6 +171,10 @@ pub async fn create(caller: Caller, Body(new): Body<DeviceFields>) -> Answer<Dev
     apply(new, &mut device)?;
     let tags = &device.tags;
     caller.require(RESOURCE, Action::Create, &Object { id: None, tags })?;
+    if !tags.as_slice().is_empty() && caller.principal.role().is_some() {
+        // Tags are what policies and actions select by.
+        caller.require_administrator()?;
+    }
     for tag in tags.as_slice() {
         // One permitted tag must not let in others that policies and actions select by.
         let alone = Tags::new(vec![tag.clone()])?;

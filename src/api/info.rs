@@ -31,7 +31,7 @@ pub async fn info(caller: Caller) -> Answer<Value> {
                 "id": id,
                 "name": token.name,
                 "type": "profile",
-                "permission": "full",
+                "permission": role.permission(),
                 "role": role,
                 "expire_time": token.expires_at.map_or("never".into(), |at| at.to_string()),
                 "ref_id": caller.tenant.profile(),

@@ -8,6 +8,7 @@ mod action;
 mod action_body;
 mod action_view;
 mod analysis;
+mod approval;
 mod body;
 mod caller;
 mod cancel;
@@ -90,6 +91,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(analysis::token))
         .routes(routes!(module::upload))
         .routes(routes!(module::activate))
+        .routes(routes!(approval::approve))
         .routes(routes!(module::download))
         .routes(routes!(module::module))
         .routes(routes!(run::run))

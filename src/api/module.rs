@@ -25,6 +25,7 @@ use super::{State, identifier, upload};
 use crate::analysis::ModuleVersion;
 use crate::analysis::module::source;
 use crate::audit::{Entry, Event};
+use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
@@ -98,6 +99,7 @@ pub async fn upload(
         language: sent.language,
         limit,
         by,
+        approves: caller.principal.role().is_some_and(Role::approves),
     };
     let entry = |digest: &_| {
         let detail = json!({"digest": digest, "file_name": file_name});
@@ -107,7 +109,7 @@ pub async fn upload(
     Ok(Success::ok(if sent.original_form {
         json!("Analysis Script Successfully Uploaded")
     } else {
-        summary(&version)
+        summary(&caller, analysis, &version).await?
     }))
 }
 
@@ -125,7 +127,7 @@ pub async fn activate(
     let (id, detail) = (stored.analysis.id, json!({"version": version, "digest": found.digest}));
     let entry = Entry::new(&caller, Event::AnalysisActivate, id, &detail);
     caller.tenant.activate_module_version(id, version, entry).await.map_err(not_found)?;
-    Ok(Success::ok(summary(&found)))
+    Ok(Success::ok(summary(&caller, id, &found).await?))
 }
 
 /// Answers a link to the active version's file, or to another version's: the script where one was
@@ -215,7 +217,8 @@ fn link_message(analysis: Id, version: u32, expires: Timestamp) -> String {
     format!("{analysis} {version} {}", expires.as_millis())
 }
 
-async fn version_of(
+/// A version of an analysis; none stands for one that has none.
+pub async fn version_of(
     caller: &Caller,
     analysis: Id,
     version: Option<u32>,
@@ -231,7 +234,12 @@ async fn version_of(
     Err(Refusal::new(ErrorCode::NoModule, message))
 }
 
-fn summary(version: &ModuleVersion) -> Value {
+/// What is said of a version that runs from now on.
+async fn summary(caller: &Caller, analysis: Id, version: &ModuleVersion) -> Result<Value, Refusal> {
+    let approved = caller.runner.approved(&caller.tenant, analysis).await?;
     let ModuleVersion { version, digest, form, size, .. } = version;
-    json!({"version": version, "digest": digest, "form": form, "size": size})
+    let approved = approved.covers(digest);
+    Ok(json!({
+        "version": version, "digest": digest, "form": form, "size": size, "approved": approved,
+    }))
 }

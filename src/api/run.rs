@@ -22,11 +22,12 @@ use super::reply::{Answer, Failure, Refusal, Success};
 use super::runs::{self, RunView};
 use super::variables::{self, WireVariable};
 use crate::analysis::Digest;
+use crate::auth::Role;
 use crate::cause::CauseKind;
 use crate::host::{Destination, HostPattern};
 use crate::id::Id;
 use crate::pipeline::{Asked, ExecRequest, Explained, Repeats};
-use crate::policy::{Action, Explanation, HostExplanation};
+use crate::policy::{Action, Explanation, HostExplanation, Object, ResourceType};
 use crate::store::Once;
 
 /// How long an idempotency key is remembered.
@@ -86,6 +87,9 @@ pub struct ExplainView {
     keys: Vec<Explanation>,
     #[schema(value_type = Vec<Object>)]
     network: Vec<HostExplanation>,
+    /// Why nothing of this is given, where the module that runs is not approved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<String>,
 }
 
 /// Queues a run, durably. With `wait`, answers when it has ended or the wait is over. The same
@@ -152,7 +156,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
     request_body = ExecBody,
     responses((status = 200, body = Success<RunView>), (status = "4XX", body = Failure)))]
 pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> Answer<RunView> {
-    caller.require_administrator()?;
+    caller.require_role(Role::Developer)?;
     caller.require_outside("`exec`")?;
     let analysis = find(&caller, &id, Action::Run).await?.analysis;
     let settings = caller.runner.settings();
@@ -175,6 +179,7 @@ pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> A
         scope: Zeroizing::new(text(scope.as_deref()).to_owned()),
         wall_time_ms,
         by: caller.to_string(),
+        approves: caller.principal.role().is_some_and(Role::approves),
     };
     let run = caller.runner.exec(&caller.tenant, exec).await?;
     Ok(Success::ok(runs::whole(&caller, run).await?))
@@ -182,12 +187,12 @@ pub async fn exec(caller: Caller, Path(id): Path<String>, request: Request) -> A
 
 /// Says for each key where its value would come from, for each host whether it may be reached, and
 /// which rule granted or refused it. With `key` it answers that key alone, with `host` that host.
+/// Who has no `access` to a refused secret finds it only by naming its key.
 #[utoipa::path(get, path = "/analysis/{id}/explain", tag = "analysis",
     params(("id" = String, Path), ("key" = Option<String>, Query),
         ("host" = Option<String>, Query, description = "such as api.example.com")),
     responses((status = 200, body = Success<ExplainView>), (status = "4XX", body = Failure)))]
 pub async fn explain(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<ExplainView> {
-    caller.require_administrator()?;
     let id = find(&caller, &id, Action::Access).await?.analysis.id;
     let host = query.get("host").map(destination).transpose()?;
     let asked = match (query.get("key"), &host) {
@@ -196,9 +201,12 @@ pub async fn explain(caller: Caller, Path(id): Path<String>, query: Query) -> An
         (None, Some(host)) => Asked::Host(host),
         (Some(_), Some(_)) => return Err(Refusal::invalid("ask for a key or for a host")),
     };
-    let explained = caller.runner.explain(&caller.tenant, id, asked).await.map_err(not_found)?;
-    let Explained { name, keys, hosts } = explained;
-    Ok(Success::ok(ExplainView { analysis: json!({"id": id, "name": name}), keys, network: hosts }))
+    let sees = |secret: &Object<'_>| caller.may(ResourceType::Secrets, Action::Access, secret);
+    let explained = caller.runner.explain(&caller.tenant, id, asked, sees).await;
+    let explained = explained.map_err(not_found)?;
+    let Explained { name, keys, hosts, withheld } = explained;
+    let analysis = json!({"id": id, "name": name});
+    Ok(Success::ok(ExplainView { analysis, keys, network: hosts, withheld }))
 }
 
 /// The one destination that `host` means.

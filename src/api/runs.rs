@@ -49,8 +49,10 @@ pub struct RunView {
     state: State,
     #[schema(value_type = Object)]
     cause: Cause,
-    #[schema(value_type = Object)]
-    scope: Box<RawValue>,
+    /// Left out for viewers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    scope: Option<Box<RawValue>>,
     /// Keys and origins, never values.
     #[schema(value_type = Vec<Object>)]
     environment: Vec<EnvironmentEntry>,
@@ -81,7 +83,11 @@ pub struct RunView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     leaks: Vec<Leak>,
-    /// The same in sentences for people.
+    /// Whether the latest attempt had nothing that policies grant, because its module was not
+    /// approved.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    withheld: bool,
+    /// What was masked and what was withheld, in sentences for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +106,7 @@ pub struct RunView {
 #[utoipa::path(get, path = "/runs", tag = "runs",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
-    caller.require_lister()?;
+    caller.require_lister_of(ResourceType::Analysis)?;
     query.check_order("created_at,desc")?;
     let mut filter = query.filter(&["analysis", "state"])?;
     if let Principal::Analysis { id } = caller.principal {
@@ -122,6 +128,10 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     Ok(Success::ok(query.select(views, FIELDS)?))
 }
 
+/// What is said of a run whose module was not approved.
+const WITHHELD: &str = "the module was not approved: it had variables, and nothing that policies \
+                        grant";
+
 const FIELDS: &[&str] = &[
     "analysis",
     "module",
@@ -139,6 +149,7 @@ const FIELDS: &[&str] = &[
     "attempts",
     "console_truncated",
     "leaks",
+    "withheld",
     "warnings",
     "result",
     "fault",
@@ -238,8 +249,9 @@ fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
     let cipher = caller.runner.vault().run_cipher(caller.tenant.profile(), run.id)?;
     let number = attempt.as_ref().map_or(0, |attempt| attempt.number);
     let scope = match scope {
-        None => raw("[]".into())?,
-        Some(sealed) => raw(open(&cipher, &Part::Scope { run: run.id }, &sealed)?)?,
+        _ if !caller.sees_input() => None,
+        None => Some(raw("[]".into())?),
+        Some(sealed) => Some(raw(open(&cipher, &Part::Scope { run: run.id }, &sealed)?)?),
     };
     let code = attempt.as_ref().and_then(|attempt| attempt.fault);
     let (mut result, mut fault) = (None, None);
@@ -265,6 +277,11 @@ fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
     let fault = fault.filter(|_| run.state.is_final());
     let attempt = attempt.as_ref();
     let leaks = attempt.and_then(|attempt| attempt.leaks.as_ref());
+    let withheld = attempt.is_some_and(|attempt| attempt.withheld);
+    let mut warnings = leaks.map(LeakReport::warnings).unwrap_or_default();
+    if withheld {
+        warnings.push(WITHHELD.into());
+    }
     Ok(RunView {
         id: run.id,
         analysis: run.analysis,
@@ -284,7 +301,8 @@ fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
         rerun_of: run.rerun_of,
         console_truncated: attempt.is_some_and(|attempt| attempt.console_truncated),
         leaks: leaks.map(|report| report.leaks.clone()).unwrap_or_default(),
-        warnings: leaks.map(LeakReport::warnings).unwrap_or_default(),
+        withheld,
+        warnings,
         result,
         fault,
         console: None,
@@ -307,7 +325,7 @@ pub async fn resolve(caller: &Caller, text: &str) -> Result<Id, Refusal> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    if !caller.principal.is_administrator() {
+    if caller.principal.role().is_none() {
         // A prefix must not tell others which runs there are.
         return Err(not_found(store::Error::NotFound));
     }

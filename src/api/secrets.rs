@@ -172,7 +172,7 @@ pub struct SecretMade {
 #[utoipa::path(get, path = "/secrets", tag = "secrets",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
-    caller.require_lister()?;
+    caller.require_lister_of(RESOURCE)?;
     query.check_order("key,asc")?;
     let filter = query.filter(&["id", "key"])?;
     let may = |secret: &Secret| {

@@ -28,7 +28,7 @@ const MAX_NAME_LENGTH: usize = 100;
 pub struct TokenRequest {
     /// 1 to 100 characters.
     name: String,
-    /// `administrator`.
+    /// `administrator`, `developer` or `viewer`.
     role: String,
     /// `never`, the default, or an ISO 8601 date.
     expire_time: Option<String>,
@@ -58,12 +58,17 @@ pub struct TokenView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    last_used_at: Option<Timestamp>,
 }
 
 impl From<store::Token> for TokenView {
     fn from(token: store::Token) -> Self {
-        let store::Token { id, name, role, hint, created_by, created_at, expires_at } = token;
-        Self { id, name, role, hint, created_by, created_at, expires_at }
+        let store::Token { id, name, role, hint, created_by, created_at, expires_at, last_used_at } =
+            token;
+        Self { id, name, role, hint, created_by, created_at, expires_at, last_used_at }
     }
 }
 
@@ -71,9 +76,9 @@ impl From<store::Token> for TokenView {
 #[derive(Serialize, ToSchema)]
 pub struct TokenMade {
     #[schema(value_type = String)]
-    id: Id,
+    pub(super) id: Id,
     #[schema(value_type = String)]
-    token: ShownOnce,
+    pub(super) token: ShownOnce,
 }
 
 /// Lists tokens.
@@ -83,7 +88,7 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_administrator()?;
     query.check_order("name,asc")?;
     let tokens = caller.tenant.tokens(&query.filter(&["id", "name"])?, query.page()?).await?;
-    let fields = ["name", "role", "hint", "created_by", "created_at", "expires_at"];
+    let fields = ["name", "role", "hint", "created_by", "created_at", "expires_at", "last_used_at"];
     Ok(Success::ok(query.select(tokens.into_iter().map(TokenView::from), &fields)?))
 }
 
@@ -92,31 +97,42 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     responses((status = 201, body = Success<TokenMade>), (status = "4XX", body = Failure)))]
 pub async fn create(caller: Caller, Body(new): Body<TokenRequest>) -> Answer<TokenMade> {
     caller.require_administrator()?;
-    check_name(&new.name)?;
     let role = new.role.parse::<Role>().map_err(|()| {
-        Refusal::invalid(format!("there is no role {:?}; there is administrator", new.role))
+        Refusal::invalid(format!("there is no role {:?}; there are {}", new.role, Role::list()))
     })?;
     let expires_at = expires_at(new.expire_time.as_deref())?;
+    Ok(Success::created(make(&caller, new.name, role, expires_at).await?))
+}
+
+/// Makes a token with a checked role.
+pub async fn make(
+    caller: &Caller,
+    name: String,
+    role: Role,
+    expires_at: Option<Timestamp>,
+) -> Result<TokenMade, Refusal> {
+    check_name(&name)?;
     let now = Timestamp::now();
     let text = vault::Token::generate(TokenKind::Profile);
     let token = store::Token {
         id: Id::generate(now),
-        name: new.name,
+        name,
         role,
         hint: text.hint(),
         created_by: caller.to_string(),
         created_at: now,
         expires_at,
+        last_used_at: None,
     };
     let id = token.id;
     let detail = json!({"name": token.name, "role": role, "hint": token.hint});
-    let entry = Entry::new(&caller, Event::TokenCreate, id, &detail);
+    let entry = Entry::new(caller, Event::TokenCreate, id, &detail);
     let (vault, profile) = (caller.runner.vault(), caller.tenant.profile());
     let digest = vault.token_digest(text.as_str());
     let owner = TokenOwner::Token { id, role, profile, expires_at };
     let bound = vault.sign_owner(owner.statement(&digest).as_bytes());
     caller.tenant.create_token(NewToken { token, digest, bound }, entry).await?;
-    Ok(Success::created(TokenMade { id, token: (&text).into() }))
+    Ok(TokenMade { id, token: (&text).into() })
 }
 
 /// Shows what is known about a token.

@@ -3,46 +3,14 @@
 //! Owns the words for callers. It reads no request and no database: the API and the store bring
 //! what is needed.
 
-use std::fmt;
-use std::str::FromStr;
+mod role;
 
-use serde::{Serialize, Serializer};
+use std::fmt;
 
 use crate::device::Permission;
 use crate::id::Id;
 
-/// What a token of a person or a service may do.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Role {
-    /// Everything in its profile.
-    Administrator,
-}
-
-impl Role {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Administrator => "administrator",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "administrator" => Ok(Self::Administrator),
-            _ => Err(()),
-        }
-    }
-}
-
-impl Serialize for Role {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
+pub use role::Role;
 
 /// Who acts. Every audit entry names one, in the form of its [`fmt::Display`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -79,9 +47,14 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// Whether policies are passed over: they rule analyses, not administrators.
-    pub const fn is_administrator(&self) -> bool {
-        matches!(self, Self::Local { .. } | Self::Token { role: Role::Administrator, .. })
+    /// The role that decides what it may do; none where something else does: policies about an
+    /// analysis, and for a run and a device what they are.
+    pub const fn role(&self) -> Option<Role> {
+        match self {
+            Self::Local { .. } => Some(Role::Administrator),
+            Self::Token { role, .. } => Some(*role),
+            Self::Analysis { .. } | Self::Run { .. } | Self::Device { .. } => None,
+        }
     }
 }
 

@@ -46,6 +46,8 @@ Examples:
     Versions(Name),
     /// Make an earlier module the one that runs
     Activate(module::Activate),
+    /// Let a module have what policies grant to the analysis
+    Approve(module::Approve),
     /// Make a new token for the analysis and print it; the old one ends
     Token(Name),
     /// Set plain environment variables; they beat secrets of the same key
@@ -170,6 +172,7 @@ impl AnalysisCommand {
             Self::Download(args) => module::download(args, session).await,
             Self::Versions(args) => module::versions(args, session).await,
             Self::Activate(args) => module::activate(args, session).await,
+            Self::Approve(args) => module::approve(args, session).await,
             Self::Token(args) => token(args, session).await,
             Self::Variable(command) => command.execute(session).await,
         }

@@ -94,6 +94,7 @@ pub async fn exec_plain(args: &ExecArgs, global: &Global) -> Result<ExitCode, Fa
         environment: Arc::new(environment),
         scope: scope.map_or_else(|| "[]".into(), |scope| scope.get().to_owned()),
         live: Some(live.clone()),
+        notice: None,
         printer: Printer::default(),
         fetch: Some(Session::new(network, gate(&args.allow_host), limits).fetch()),
         sign: None,

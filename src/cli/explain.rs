@@ -34,6 +34,7 @@ struct Explanation {
     keys: Vec<Key>,
     #[serde(default)]
     network: Vec<Host>,
+    withheld: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +71,9 @@ pub async fn explain(args: ExplainArgs, session: &mut Session) -> Result<(), Fai
             let message = format!("there is neither a secret nor a variable {key:?}");
             let hint = format!("runner explain {}", args.analysis);
             return Err(Failure::refused(ErrorCode::NotFound, message).hint(hint));
+        }
+        if let Some(withheld) = explanation.withheld {
+            output.note(withheld);
         }
         let rows: Vec<_> = explanation.keys.into_iter().map(row).collect();
         let hosts = explanation.network.into_iter().map(|h| vec![h.host, h.decision, h.reason]);

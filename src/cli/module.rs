@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
-use super::analysis::Name;
+use super::analysis::{Name, yes_no};
 use super::client::{Answer, Body, Client};
 use super::failure::Failure;
 use super::input;
-use super::output::{moment, size};
+use super::output::{Output, moment, size};
 use super::resolve::ANALYSIS;
+use crate::analysis::Digest;
 use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::script::{self, Language, Script};
@@ -67,6 +69,41 @@ pub struct Activate {
     version: u32,
 }
 
+/// Which module is approved.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A module that a developer uploads runs with variables, and with nothing that policies grant, until
+an administrator approves it. What an administrator uploads is approved at once.
+
+Examples:
+  runner analysis approve invoices 3
+  runner analysis download invoices --version 3 | sha256sum   what is approved, by its digest")]
+pub struct Approve {
+    /// Name or id of the analysis
+    #[arg(value_name = "ANALYSIS")]
+    analysis: String,
+    /// Version, as `runner analysis versions` shows it, or the digest of a module
+    #[arg(value_name = "VERSION|DIGEST")]
+    module: Which,
+}
+
+/// A module, by its version or its digest.
+#[derive(Debug, Clone)]
+enum Which {
+    Version(u32),
+    Digest(Digest),
+}
+
+impl FromStr for Which {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let version = text.parse().map(Self::Version).ok();
+        let which = version.or_else(|| text.parse().map(Self::Digest).ok());
+        which.ok_or("write a version's number, or a digest of 64 hexadecimal characters")
+    }
+}
+
 /// A module as the API knows it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Uploaded {
@@ -74,6 +111,21 @@ pub struct Uploaded {
     digest: String,
     form: String,
     size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approved: Option<bool>,
+}
+
+impl Uploaded {
+    /// Says where it is not approved what that means, and who approves it.
+    pub fn note(&self, analysis: &str, output: &mut Output) {
+        if self.approved == Some(false) {
+            output.note(format_args!(
+                "it is not approved: it runs with variables, and with nothing that policies grant, \
+                 until an administrator approves it with: runner analysis approve {analysis} {}",
+                self.version
+            ));
+        }
+    }
 }
 
 /// `version 2, component, 118.3 KiB`.
@@ -115,7 +167,26 @@ pub async fn upload(args: Upload, session: &mut Session) -> Result<(), Failure> 
     let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
     let answer = file.send(&session.client, id).await?;
     session.output.answer(&answer, |output, uploaded: Uploaded| {
-        output.line(format_args!("analysis {} runs {uploaded}", args.analysis))
+        output.line(format_args!("analysis {} runs {uploaded}", args.analysis))?;
+        uploaded.note(&args.analysis, output);
+        Ok(())
+    })
+}
+
+/// Approves an uploaded module, or any by its digest.
+pub async fn approve(args: Approve, session: &mut Session) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Approved {
+        digest: String,
+    }
+    let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
+    let body = match args.module {
+        Which::Version(version) => serde_json::json!({ "version": version }),
+        Which::Digest(digest) => serde_json::json!({ "digest": digest }),
+    };
+    let answer = session.client.post(&format!("{}/approve", ANALYSIS.at(id)), &body).await?;
+    session.output.answer(&answer, |output, approved: Approved| {
+        output.line(format_args!("analysis {}: approved {}", args.analysis, approved.digest))
     })
 }
 
@@ -125,7 +196,9 @@ pub async fn activate(args: Activate, session: &mut Session) -> Result<(), Failu
     let body = serde_json::json!({ "version": args.version });
     let answer = session.client.post(&format!("{}/activate", ANALYSIS.at(id)), &body).await?;
     session.output.answer(&answer, |output, uploaded: Uploaded| {
-        output.line(format_args!("analysis {} runs {uploaded}", args.analysis))
+        output.line(format_args!("analysis {} runs {uploaded}", args.analysis))?;
+        uploaded.note(&args.analysis, output);
+        Ok(())
     })
 }
 
@@ -145,6 +218,7 @@ pub async fn versions(args: Name, session: &mut Session) -> Result<(), Failure> 
         size: u64,
         created_at: Option<String>,
         created_by: Option<String>,
+        approved: Option<bool>,
     }
     let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
     let answer = session.client.get(&ANALYSIS.at(id)).await?;
@@ -166,10 +240,12 @@ pub async fn versions(args: Name, session: &mut Session) -> Result<(), Failure> 
             version.file_name.unwrap_or_default(),
             version.created_at.map(|date| moment(&date)).unwrap_or_default(),
             version.created_by.unwrap_or_default(),
+            version.approved.map(yes_no).unwrap_or_default(),
             version.digest,
         ]);
     }
-    session.output.table(&["VERSION", "FORM", "SIZE", "FILE", "UPLOADED", "BY", "DIGEST"], rows)
+    let header = ["VERSION", "FORM", "SIZE", "FILE", "UPLOADED", "BY", "APPROVED", "DIGEST"];
+    session.output.table(&header, rows)
 }
 
 /// Writes a module, or the script it was built of, to a file or to stdout.
@@ -262,6 +338,34 @@ mod tests {
         let missing = ["analysis", "create", "x", "--module", "/nonexistent.wasm"];
         let fake = Fake::new();
         assert_eq!((fake.command(&missing).await.code, fake.lines().len()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_module_is_approved_by_its_version_or_its_digest() {
+        let digest = "ab".repeat(32);
+        let at = format!("/analysis/{ID}/approve");
+        let fake = Fake::new().answer("POST", &at, json!({"digest": digest, "versions": [3]}));
+        let ended = fake.command(&["analysis", "approve", ID, "3"]).await;
+        assert_eq!(ended.stdout, format!("analysis {ID}: approved {digest}\n"), "{ended:?}");
+        assert_eq!(fake.body(&format!("POST {at}")), json!({"version": 3}));
+        fake.command(&["analysis", "approve", ID, &digest]).await;
+        assert_eq!(fake.body(&format!("POST {at}")), json!({"digest": digest}));
+        for wrong in ["-1", "three", &digest[1..]] {
+            assert_eq!(fake.command(&["analysis", "approve", ID, wrong]).await.code, 2, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_not_approved_says_so() {
+        let file = module_file();
+        let module = json!({"version": 4, "digest": "ab", "form": "component", "size": 4,
+            "approved": false});
+        let fake = Fake::new().answer("POST", &format!("/analysis/{ID}/upload"), module);
+        let path = file.path().to_str().unwrap();
+        let ended = fake.command(&["analysis", "upload", ID, path]).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let hint = format!("runner analysis approve {ID} 4");
+        assert!(ended.stderr.contains(&hint), "{ended:?}");
     }
 
     #[tokio::test]

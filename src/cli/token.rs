@@ -15,6 +15,7 @@ pub enum TokenCommand {
     #[command(after_help = "\
 Examples:
   runner token create --role administrator --name laptop
+  runner token create --role developer --name ci
   export RUNNER_TOKEN=$(runner token create --role administrator --expires 2027-01-31)")]
     Create(Create),
     /// List tokens; of each, only its beginning and end are known
@@ -45,8 +46,22 @@ pub struct Create {
 #[derive(Debug, Clone, Copy, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Role {
-    /// Everything
+    /// Everything in its profile
     Administrator,
+    /// Write analyses, upload, run, set variables, read runs; no secrets, policies, tags or tokens
+    Developer,
+    /// Look at analyses, actions, devices and runs
+    Viewer,
+}
+
+impl Role {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+        }
+    }
 }
 
 /// One token.
@@ -77,6 +92,12 @@ struct Token {
     created_at: Option<String>,
     created_by: Option<String>,
     expires_at: Option<String>,
+    last_used_at: Option<String>,
+}
+
+/// When a token was last used, for people.
+fn used(date: Option<&str>) -> String {
+    date.map_or_else(|| "never".to_owned(), moment)
 }
 
 /// A day means its beginning in UTC.
@@ -126,8 +147,7 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
         id: String,
         token: String,
     }
-    let Role::Administrator = args.role;
-    let name = args.name.as_deref().unwrap_or("administrator");
+    let name = args.name.as_deref().unwrap_or(args.role.word());
     let body = Sent { name, role: args.role, expire_time: &args.expires };
     let answer = session.client.post(TOKEN.path(), &body).await?;
     session.output.answer(&answer, |output, created: Created| {
@@ -148,9 +168,10 @@ async fn list(session: &mut Session) -> Result<(), Failure> {
                 token.hint.unwrap_or_default(),
                 token.created_at.map(|date| moment(&date)).unwrap_or_default(),
                 token.expires_at.map_or_else(|| "never".to_owned(), |date| moment(&date)),
+                used(token.last_used_at.as_deref()),
             ]
         };
-        let header = ["NAME", "ID", "ROLE", "TOKEN", "CREATED", "EXPIRES"];
+        let header = ["NAME", "ID", "ROLE", "TOKEN", "CREATED", "EXPIRES", "LAST USED"];
         output.table(&header, tokens.into_iter().map(row).collect())
     })
 }
@@ -167,6 +188,7 @@ async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
             ("created", token.created_at.map(|date| moment(&date))),
             ("by", token.created_by),
             ("expires", Some(token.expires_at.map_or("never".into(), |date| moment(&date)))),
+            ("last used", Some(used(token.last_used_at.as_deref()))),
         ])
     })
 }
@@ -189,6 +211,11 @@ mod tests {
         let body = json!({"name": "administrator", "role": "administrator",
             "expire_time": "2027-01-31T00:00:00.000Z"});
         assert_eq!(fake.body("POST /tokens"), body);
+        for role in ["developer", "viewer"] {
+            fake.command(&["token", "create", "--role", role]).await;
+            let body = json!({"name": role, "role": role, "expire_time": "never"});
+            assert_eq!(fake.body("POST /tokens"), body);
+        }
         assert_eq!(fake.command(&["token", "create"]).await.code, 2);
         assert_eq!(fake.command(&["token", "create", "--role", "king"]).await.code, 2);
     }

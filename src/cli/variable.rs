@@ -70,13 +70,15 @@ struct Variables {
 #[derive(Serialize, Deserialize)]
 struct Variable {
     key: String,
-    /// As the API wrote it: a large number must come back digit for digit.
-    value: Box<RawValue>,
+    /// As the API wrote it: a large number must come back digit for digit. Viewers get none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
 }
 
 impl Variable {
     fn text(&self) -> String {
-        serde_json::from_str(self.value.get()).unwrap_or_else(|_| self.value.get().to_owned())
+        let Some(value) = &self.value else { return "(not shown to viewers)".to_owned() };
+        serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
     }
 }
 
@@ -131,7 +133,7 @@ async fn set(args: Set, session: &mut Session) -> Result<(), Failure> {
     known.variables.retain(|variable| new.iter().all(|new| new.key != variable.key));
     for Assignment { key, value } in &new {
         let value = to_raw_value(value.as_str()).map_err(Failure::usage)?;
-        known.variables.push(Variable { key: key.clone(), value });
+        known.variables.push(Variable { key: key.clone(), value: Some(value) });
     }
     let answer = session.client.put(&ANALYSIS.at(id), &known).await?;
     let what = count(new.len(), "variable");

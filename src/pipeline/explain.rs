@@ -1,12 +1,15 @@
 //! Where each key's value would come from, which hosts may be reached, and which rule says so.
 
-use super::Runner;
+use super::{Approved, Runner, withheld};
 use crate::analysis::decode_variables;
 use crate::host::Destination;
 use crate::id::Id;
-use crate::policy::{Explanation, HostExplanation, SecretFacts, Subject, explain, explain_hosts};
+use crate::policy::{
+    Action, Explanation, HostExplanation, Object, ResourceType, Rules, SecretFacts, Subject,
+    explain, explain_hosts,
+};
 use crate::store::{self, Tenant};
-use crate::vault::{Part, texts};
+use crate::vault::{Part, Secret, texts};
 
 /// What is to be explained.
 #[derive(Clone, Copy)]
@@ -28,26 +31,41 @@ pub struct Explained {
     pub keys: Vec<Explanation>,
     /// The hosts that were asked for.
     pub hosts: Vec<HostExplanation>,
+    /// Why nothing of this is given, where the module that runs is not approved.
+    pub withheld: Option<String>,
 }
 
 impl Runner {
-    /// Explains what is asked for.
+    /// Explains what is asked for. Of the secrets that are refused it tells those that who asks
+    /// `sees`, by id and tags, and the one that was named.
     pub async fn explain(
         &self,
         tenant: &Tenant,
         analysis: Id,
         asked: Asked<'_>,
+        sees: impl Fn(&Object<'_>) -> bool,
     ) -> Result<Explained, store::Error> {
         let mut view = tenant.view().await?;
         let stored = view.analysis(analysis).await?;
         let subject = Subject { id: analysis, tags: &stored.analysis.tags };
         let policies = view.policies_for(&subject).await?;
-        let hosts = match asked {
+        let approved = Approved::load(&mut view, &self.vault, analysis).await?;
+        let waiting = stored.module.filter(|module| !approved.covers(module));
+        let mut hosts = match asked {
             Asked::Everything => explain_hosts(subject, &policies, None),
             Asked::Key(_) => Vec::new(),
             Asked::Host(host) => explain_hosts(subject, &policies, Some(host)),
         };
         let secrets = view.all_secrets().await?;
+        let rules = Rules::compile(subject, &policies);
+        let shown = |secret: &Secret| {
+            let object = Object { id: Some(secret.id), tags: &secret.tags };
+            let granted = |action| rules.decide(ResourceType::Secrets, action, &object).granted;
+            matches!(asked, Asked::Key(_))
+                || granted(Action::Access)
+                || granted(Action::Sign)
+                || sees(&object)
+        };
         let wanted = |name: &str| match asked {
             Asked::Everything => true,
             Asked::Key(key) => key == name,
@@ -55,6 +73,7 @@ impl Runner {
         };
         let facts = secrets.iter().map(|stored| &stored.secret).filter(|s| wanted(&s.key));
         let facts: Vec<_> = facts
+            .filter(|secret| shown(secret))
             .map(|secret| {
                 let hosts = texts(secret.uses.hosts()).join(", ");
                 (secret, hosts, texts(secret.uses.algorithms()).join(", "))
@@ -74,8 +93,13 @@ impl Runner {
             Some(sealed) => self.variable_keys(tenant, analysis, sealed)?,
         };
         let variables = variables.iter().map(String::as_str).filter(|key| wanted(key));
-        let keys = explain(subject, &policies, facts, variables);
-        Ok(Explained { name: stored.analysis.name, keys, hosts })
+        let mut keys = explain(subject, &policies, facts, variables);
+        if waiting.is_some() {
+            keys.iter_mut().for_each(Explanation::withhold);
+            hosts.iter_mut().for_each(HostExplanation::withhold);
+        }
+        let withheld = waiting.map(|module| withheld(&stored.analysis, &module));
+        Ok(Explained { name: stored.analysis.name, keys, hosts, withheld })
     }
 
     fn variable_keys(

@@ -43,6 +43,8 @@ pub struct GuestRun {
     pub run: Id,
     /// What it executes; its policies decide what the guest may do.
     pub analysis: Id,
+    /// Whether its module is not approved: then policies allow its guest nothing.
+    pub withheld: bool,
     /// The chain of what it causes.
     pub chain: Chain,
     /// Prints into its console.
@@ -72,6 +74,7 @@ impl GuestRun {
             profile: job.profile,
             run: job.run,
             analysis: job.snapshot.analysis.id,
+            withheld: job.snapshot.withheld,
             chain: job.chain,
             printer: Printer::default(),
             token: Arc::new(Token::generate(TokenKind::Analysis).into_text()),
@@ -175,6 +178,7 @@ mod tests {
             profile,
             run,
             analysis,
+            withheld: false,
             chain: Chain::default(),
             printer: Printer::default(),
             token: Arc::new(Token::generate(TokenKind::Analysis).into_text()),

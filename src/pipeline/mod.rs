@@ -4,6 +4,7 @@
 //! nothing by itself: `policy` decides, `vault` opens, `environment` overlays and masks,
 //! `sandbox` runs, `store` keeps.
 
+mod approval;
 mod backup;
 mod broker;
 mod cancel;
@@ -13,6 +14,7 @@ mod explain;
 mod guest_api;
 mod held;
 mod hook;
+mod last_use;
 mod message;
 mod modules;
 mod mqtt;
@@ -53,6 +55,7 @@ use crate::script;
 use crate::store::{Finished, Host, Store, Tenant};
 use crate::vault::{Part, PartCipher, Vault};
 
+pub use approval::{Approved, withheld};
 pub use backup::{Backup, BackupError, backup, restore};
 pub use broker::{Broker, BrokerError, BrokerUrl, InvalidBrokerUrl, Link};
 pub use data::DataError;
@@ -70,6 +73,7 @@ pub use worker::Worker;
 
 use guest_api::GuestDoor;
 use held::{Held, Hold, Stop};
+use last_use::LastUses;
 use modules::Modules;
 use open::Guests;
 use scheduler::Changes;
@@ -92,6 +96,7 @@ pub struct Runner {
     held: Held,
     changes: Changes,
     hook_keys: hook::Keys,
+    last_uses: LastUses,
     guest_door: GuestDoor,
     /// How this node stands to the MQTT broker, where it listens to one.
     link: Mutex<Option<Link>>,
@@ -142,8 +147,16 @@ pub struct Job {
 pub enum Module {
     /// One that was uploaded.
     Stored(Digest),
-    /// One that is compiled already.
-    Ready(Program),
+    /// One that is compiled already, of this digest.
+    Ready(Digest, Program),
+}
+
+impl Module {
+    const fn digest(&self) -> Digest {
+        match self {
+            Self::Stored(digest) | Self::Ready(digest, _) => *digest,
+        }
+    }
 }
 
 impl Runner {
@@ -156,7 +169,7 @@ impl Runner {
             Err(fault) => return (Outcome::refused(fault), Tally::default()),
         };
         let program = match &job.module {
-            Module::Ready(program) => program.clone(),
+            Module::Ready(_, program) => program.clone(),
             Module::Stored(digest) => match self.program(digest).await {
                 Ok(program) => program,
                 Err(fault) => return (Outcome::refused(fault), Tally::default()),
@@ -171,6 +184,7 @@ impl Runner {
             environment,
             scope,
             live: job.live.clone(),
+            notice: job.notice(),
             printer: guest.printer.clone(),
             fetch: Some(self.guest_door.before(&guest, Arc::clone(&session).fetch())),
             sign: Some(signing::sign(&job.snapshot.signing, &job.uses)),
@@ -320,6 +334,12 @@ impl Job {
         let uses =
             (!uses.is_empty()).then(|| (Event::RunUse, json!({"attempt": attempt, "uses": uses})));
         [leaks, hosts, uses].into_iter().flatten().map(entry).collect()
+    }
+
+    /// What stands first in the console, where nothing that policies grant was given.
+    fn notice(&self) -> Option<String> {
+        let module = self.module.digest();
+        self.snapshot.withheld.then(|| approval::withheld(&self.snapshot.analysis, &module))
     }
 
     /// Where a failed attempt leaves its run: failed, to be tried again, or dead.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::guest_api::is_api;
 use super::{Job, Runner, Snapshot};
+use crate::analysis::Analysis;
 use crate::environment::Environment;
 use crate::host::{Destination, HostPattern};
 use crate::outbound::Session;
@@ -35,7 +36,13 @@ fn permit(snapshot: &Snapshot, destination: &Destination) -> Result<(), String> 
     if decision.granted {
         return Ok(());
     }
-    let (name, host) = (named(snapshot), HostPattern::of(destination));
+    if snapshot.withheld {
+        return Err(format!(
+            "a module that is not approved reaches no host, so not {destination}: the first line of \
+             the console says who approves it"
+        ));
+    }
+    let (name, host) = (named(&snapshot.analysis), HostPattern::of(destination));
     Err(match decision.rule {
         None => format!(
             "no policy allows this analysis network access to {destination}: an administrator can \
@@ -49,8 +56,7 @@ fn permit(snapshot: &Snapshot, destination: &Destination) -> Result<(), String> 
 }
 
 /// How a command line names the analysis: by its name, or by its id where a shell could misread it.
-fn named(snapshot: &Snapshot) -> String {
-    let analysis = &snapshot.analysis;
+pub(super) fn named(analysis: &Analysis) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match analysis.name.chars().all(plain) && !analysis.name.starts_with('-') {
         true => analysis.name.clone(),

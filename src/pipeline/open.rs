@@ -11,6 +11,7 @@ use super::broker::Broker;
 use super::guest_api::GuestDoor;
 use super::held::Held;
 use super::hook;
+use super::last_use::LastUses;
 use super::modules::Modules;
 use super::scheduler::Changes;
 use super::snapshot::Snapshots;
@@ -169,7 +170,8 @@ impl Runner {
         if taken_back > 0 {
             tracing::info!(runs = taken_back, "took back runs that were under way");
         }
-        Ok(Arc::new(Self {
+        let from_before_roles = store.is_from_before_roles();
+        let runner = Arc::new(Self {
             settings,
             store,
             vault,
@@ -184,6 +186,7 @@ impl Runner {
             held: Held::default(),
             changes,
             hook_keys: hook::Keys::new(),
+            last_uses: LastUses::new(),
             guest_door: GuestDoor::default(),
             link: Mutex::default(),
             guests: Guests::start()?,
@@ -192,7 +195,11 @@ impl Runner {
             worker: Id::generate(Timestamp::now()).to_string(),
             profile,
             _directory: directory,
-        }))
+        });
+        if from_before_roles {
+            runner.approve_past().await?;
+        }
+        Ok(runner)
     }
 
     /// Waits until all accepted writes are durable.

@@ -63,6 +63,8 @@ pub struct ExecRequest {
     pub wall_time_ms: Option<u64>,
     /// Who asks.
     pub by: String,
+    /// Whether who asks approves the module that it gives, for this run: administrators do.
+    pub approves: bool,
 }
 
 /// What a request for a run repeats.
@@ -84,6 +86,16 @@ impl Runner {
         analysis: Id,
     ) -> Result<Arc<Snapshot>, store::Error> {
         let snapshot = self.snapshots.load(tenant, &self.vault, analysis).await?;
+        if snapshot.exists { Ok(snapshot) } else { Err(store::Error::NotFound) }
+    }
+
+    /// The same for what runs a module of it that is not approved: nothing is granted.
+    pub async fn withheld_snapshot(
+        &self,
+        tenant: &Tenant,
+        analysis: Id,
+    ) -> Result<Arc<Snapshot>, store::Error> {
+        let snapshot = self.snapshots.load_withheld(tenant, &self.vault, analysis).await?;
         if snapshot.exists { Ok(snapshot) } else { Err(store::Error::NotFound) }
     }
 
@@ -136,10 +148,11 @@ impl Runner {
     ) -> Result<Id, RequestError> {
         let snapshot = self.snapshot(tenant, exec.analysis).await?;
         let cause = Cause::new(CauseKind::Exec, exec.by);
+        let vouched = exec.approves && exec.module.is_some();
         let (module, request) = match exec.module {
             Some(bytes) => {
                 let (digest, program) = self.compile(bytes).await?;
-                (Module::Ready(program), request(&snapshot, digest, None, cause))
+                (Module::Ready(digest, program), request(&snapshot, digest, None, cause))
             }
             None => {
                 let (version, digest) = active_version(&snapshot)?;
@@ -160,7 +173,7 @@ impl Runner {
             let snapshots = Arc::clone(&self.snapshots);
             let own: Vec<String> = exec.variables.iter().map(|v| v.key.clone()).collect();
             let decide = move |due: &Due| {
-                let (snapshot, mut grant) = decide(&snapshots, due)?;
+                let (snapshot, mut grant) = decide(&snapshots, due, vouched)?;
                 if !own.is_empty() {
                     grant.environment = overridden(&snapshot, &own, &Origin::Variable);
                 }
@@ -172,7 +185,8 @@ impl Runner {
                 let hold = self.held.hold(run, claimed.fence, asked);
                 break (claimed, hold);
             }
-            self.snapshot(tenant, exec.analysis).await?;
+            let module = &request.module;
+            self.snapshots.load_for(tenant, &self.vault, exec.analysis, module).await?;
         };
         self.metrics.acknowledged(CauseKind::Exec);
         let job = Job {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hashlink::LruCache;
 use zeroize::Zeroizing;
 
+use super::approval::Approved;
 use super::prepared::{ANALYSIS_ID, ATTEMPT, Planned, Prepared, RUN_ID, Source};
 use super::signing::{SigningKey, SigningKeys};
 use crate::analysis::{Analysis, Digest, EncodedVariable, decode_variables};
@@ -20,7 +21,7 @@ use crate::id::Id;
 use crate::outbound::egress::EgressSecret;
 use crate::policy::{Action, Object, ResourceType, Rules, Subject};
 use crate::run::{EntryOrigin, EnvironmentEntry};
-use crate::store::{self, StoredAnalysis, StoredSecret, Tenant, View};
+use crate::store::{self, Due, StoredAnalysis, StoredSecret, Tenant, View};
 use crate::vault::{Exposure, Part, Vault};
 
 /// How many snapshots are kept.
@@ -36,6 +37,10 @@ pub struct Snapshot {
     pub module: Option<Digest>,
     /// What its policies allow it, beyond secrets too.
     pub rules: Rules,
+    /// The modules that may have what `rules` allow.
+    pub approved: Approved,
+    /// Whether this is what runs modules that are not approved: nothing is allowed then.
+    pub withheld: bool,
     /// False when there is no such analysis any more.
     pub(super) exists: bool,
     /// The keys of its runs' environment with the origins of their values, sorted.
@@ -134,6 +139,8 @@ impl Snapshot {
             analysis,
             module,
             rules,
+            approved: Approved::none(),
+            withheld: false,
             exists: true,
             entries,
             egress,
@@ -195,7 +202,8 @@ fn record(entries: &[(String, Origin)]) -> (Arc<str>, Option<String>) {
 
 /// The snapshots in memory, the least recently used of them let go first.
 pub(super) struct Snapshots {
-    cache: Mutex<LruCache<(Id, Id), Arc<Snapshot>>>,
+    /// By profile and analysis, and whether it is the one for modules that are not approved.
+    cache: Mutex<LruCache<(Id, Id, bool), Arc<Snapshot>>>,
 }
 
 impl Snapshots {
@@ -204,10 +212,36 @@ impl Snapshots {
     }
 
     /// The snapshot of this very generation, if it is in memory.
-    pub(super) fn get(&self, profile: Id, analysis: Id, generation: u64) -> Option<Arc<Snapshot>> {
+    fn get(&self, key: (Id, Id, bool), generation: u64) -> Option<Arc<Snapshot>> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = cache.get(&(profile, analysis))?;
+        let found = cache.get(&key)?;
         (found.generation == generation).then(|| Arc::clone(found))
+    }
+
+    /// The snapshot that a due run gets, if it is in memory: the one of its generation, for its
+    /// module. With `vouched` that counts as approved.
+    pub(super) fn get_for(&self, due: &Due, vouched: bool) -> Option<Arc<Snapshot>> {
+        let (profile, analysis) = (due.profile, due.run.analysis);
+        let snapshot = self.get((profile, analysis, false), due.generation)?;
+        match vouched || snapshot.approved.covers(&due.run.module) {
+            true => Some(snapshot),
+            false => self.get((profile, analysis, true), due.generation),
+        }
+    }
+
+    /// The snapshot of the present generation for runs of this module.
+    pub(super) async fn load_for(
+        &self,
+        tenant: &Tenant,
+        vault: &Vault,
+        analysis: Id,
+        module: &Digest,
+    ) -> Result<Arc<Snapshot>, store::Error> {
+        let snapshot = self.load(tenant, vault, analysis).await?;
+        match snapshot.approved.covers(module) {
+            true => Ok(snapshot),
+            false => self.load_withheld(tenant, vault, analysis).await,
+        }
     }
 
     /// The snapshot of the present generation. An analysis that is gone has one too: it says so
@@ -218,13 +252,38 @@ impl Snapshots {
         vault: &Vault,
         analysis: Id,
     ) -> Result<Arc<Snapshot>, store::Error> {
+        self.load_as(tenant, vault, analysis, false).await
+    }
+
+    /// The same for modules that are not approved: it has the variables, and nothing is granted.
+    pub(super) async fn load_withheld(
+        &self,
+        tenant: &Tenant,
+        vault: &Vault,
+        analysis: Id,
+    ) -> Result<Arc<Snapshot>, store::Error> {
+        self.load_as(tenant, vault, analysis, true).await
+    }
+
+    async fn load_as(
+        &self,
+        tenant: &Tenant,
+        vault: &Vault,
+        analysis: Id,
+        withheld: bool,
+    ) -> Result<Arc<Snapshot>, store::Error> {
         let profile = tenant.profile();
-        if let Some(found) = self.get(profile, analysis, tenant.generation().await?) {
+        let key = (profile, analysis, withheld);
+        if let Some(found) = self.get(key, tenant.generation().await?) {
             return Ok(found);
         }
         let mut view = tenant.view().await?;
         let generation = view.generation().await?;
-        let snapshot = match view.analysis(analysis).await {
+        let approved = Approved::load(&mut view, vault, analysis).await?;
+        let mut snapshot = match view.analysis(analysis).await {
+            Ok(stored) if withheld => {
+                Snapshot::new(generation, stored, Rules::default(), &[], profile, vault)
+            }
             Ok(stored) => match decide(&mut view, &stored.analysis).await {
                 Ok((rules, secrets)) => {
                     Snapshot::new(generation, stored, rules, &secrets, profile, vault)
@@ -242,9 +301,11 @@ impl Snapshots {
             }
             Err(error) => return Err(error),
         };
+        snapshot.approved = approved;
+        snapshot.withheld = withheld;
         let snapshot = Arc::new(snapshot);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.insert((profile, analysis), Arc::clone(&snapshot));
+        cache.insert(key, Arc::clone(&snapshot));
         Ok(snapshot)
     }
 }

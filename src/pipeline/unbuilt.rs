@@ -37,7 +37,8 @@ impl Runner {
         };
         let new = NewRun { profile, request, scope: None, queued_runs: 1 };
         // It sees no environment, so nothing is granted.
-        let nothing = |_: &Due| Some(((), Grant { environment: "[]".into(), entry: None }));
+        let nothing =
+            |_: &Due| Some(((), Grant { environment: "[]".into(), entry: None, withheld: false }));
         let claimed = self.host().claim_request(&self.worker, new, nothing).await?;
         let claimed = claimed.ok_or(store::Error::NotFound)?;
         self.metrics.acknowledged(CauseKind::Upload);

@@ -52,6 +52,8 @@ pub struct Uploaded {
     pub limit: u64,
     /// Who uploads.
     pub by: String,
+    /// Whether who uploads approves it too: administrators do.
+    pub approves: bool,
 }
 
 impl Runner {
@@ -63,7 +65,7 @@ impl Runner {
         entry: impl FnOnce(&Digest) -> Entry,
     ) -> Result<ModuleVersion, UploadError> {
         let language = uploaded.language();
-        let Uploaded { analysis, mut bytes, file_name, by, limit, .. } = uploaded;
+        let Uploaded { analysis, mut bytes, file_name, by, limit, approves, .. } = uploaded;
         // An unknown analysis is told before anything is compiled for it.
         tenant.analysis(analysis).await?;
         if let Some(language) = language {
@@ -89,10 +91,12 @@ impl Runner {
         let _turn = self.module_turn.lock().await;
         self.modules.put(&digest, bytes).await?;
         let created_at = Timestamp::now();
+        let approval =
+            approves.then(|| self.approval(tenant.profile(), (analysis, digest), by.clone()));
         let mut version =
             ModuleVersion { version: 0, digest, form, size, file_name, created_by: by, created_at };
         version.version =
-            tenant.add_module_version(analysis, version.clone(), entry(&digest)).await?;
+            tenant.add_module_version(analysis, version.clone(), approval, entry(&digest)).await?;
         Ok(version)
     }
 

@@ -240,7 +240,7 @@ impl Runner {
         let mut failed = None;
         loop {
             let snapshots = Arc::clone(&self.snapshots);
-            let decide = move |due: &Due| decide(&snapshots, due);
+            let decide = move |due: &Due| decide(&snapshots, due, false);
             let batch = host.claim(&self.worker, limit, decide).await?;
             if !batch.claimed.is_empty() || batch.undecided.is_empty() {
                 return Ok(batch.claimed);
@@ -250,7 +250,8 @@ impl Runner {
             }
             for due in batch.undecided {
                 let tenant = self.tenant(due.profile);
-                let loaded = self.snapshots.load(&tenant, &self.vault, due.run.analysis).await;
+                let (analysis, module) = (due.run.analysis, &due.run.module);
+                let loaded = self.snapshots.load_for(&tenant, &self.vault, analysis, module).await;
                 // One that does not load must not hold up the others.
                 failed = failed.or(loaded.err());
             }
@@ -260,7 +261,7 @@ impl Runner {
     /// What a claim decides about a due run: nothing where the decision in memory is not of the
     /// run's generation.
     pub fn decide(&self, due: &Due) -> Option<(Arc<Snapshot>, Grant)> {
-        decide(&self.snapshots, due)
+        decide(&self.snapshots, due, false)
     }
 
     /// Waits until a run is queued or due, or for a while.
@@ -350,9 +351,14 @@ impl Runner {
     }
 }
 
-/// The decision inside the claim: only a snapshot of the transaction's own generation counts.
-pub(super) fn decide(snapshots: &Snapshots, due: &Due) -> Option<(Arc<Snapshot>, Grant)> {
-    let snapshot = snapshots.get(due.profile, due.run.analysis, due.generation)?;
+/// The decision inside the claim: only a snapshot of the transaction's own generation counts. With
+/// `vouched` the module counts as approved: an administrator has just given it.
+pub(super) fn decide(
+    snapshots: &Snapshots,
+    due: &Due,
+    vouched: bool,
+) -> Option<(Arc<Snapshot>, Grant)> {
+    let snapshot = snapshots.get_for(due, vouched)?;
     let attempt = due.run.attempts + 1;
     let entry = snapshot.grants.as_ref().map(|keys| Entry {
         at: Timestamp::now(),
@@ -367,5 +373,6 @@ pub(super) fn decide(snapshots: &Snapshots, due: &Due) -> Option<(Arc<Snapshot>,
         true => Arc::clone(&snapshot.environment),
         false => overridden(&snapshot, added.keys(), &Origin::System),
     };
-    Some((snapshot, Grant { environment, entry }))
+    let withheld = snapshot.withheld;
+    Some((snapshot, Grant { environment, entry, withheld }))
 }

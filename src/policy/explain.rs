@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::reasons::Reasons;
-use super::{Action, Effect, Object, Policy, ResourceType, Rules, Subject};
+use super::{Action, Effect, HostExplanation, Object, Policy, ResourceType, Rules, Subject};
 use crate::id::Id;
 use crate::tag::Tags;
 
@@ -43,7 +43,12 @@ pub enum Verdict {
     Overridden,
     /// A variable, and no granted secret of the same key.
     Variable,
+    /// A policy grants it, but the module that runs is not approved.
+    Withheld,
 }
+
+/// What is said of something that a policy grants to a module that is not approved.
+const WITHHELD: &str = "withheld, because the module that runs is not approved";
 
 /// Where the value under a key comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -94,6 +99,27 @@ pub struct Explanation {
     pub effect: Option<Effect>,
     /// All of it in one sentence.
     pub reason: String,
+}
+
+impl Explanation {
+    /// What becomes of it where the module that runs is not approved.
+    pub fn withhold(&mut self) {
+        if self.decision == Verdict::Granted {
+            self.decision = Verdict::Withheld;
+            self.origin = None;
+            self.reason = format!("{WITHHELD}; {}", self.reason);
+        }
+    }
+}
+
+impl HostExplanation {
+    /// What becomes of it where the module that runs is not approved.
+    pub fn withhold(&mut self) {
+        if self.decision == Verdict::Granted {
+            self.decision = Verdict::Withheld;
+            self.reason = format!("{WITHHELD}; {}", self.reason);
+        }
+    }
 }
 
 /// Explains every key that the `secrets` or the `variables` have, sorted by key.
@@ -149,8 +175,8 @@ fn laid_over(key: &str, under: Option<Explanation>) -> Explanation {
             "a variable of the analysis; the secret of the same key stays out: {}",
             secret.reason
         )),
-        // The key stands among the variables twice.
-        Verdict::Overridden | Verdict::Variable => secret,
+        // The key stands among the variables twice; what is withheld is told only in the end.
+        Verdict::Overridden | Verdict::Variable | Verdict::Withheld => secret,
     }
 }
 
@@ -306,6 +332,22 @@ mod tests {
             })
         );
         assert_eq!(explanations[2].reason, "a variable of the analysis");
+    }
+
+    #[test]
+    fn what_is_granted_to_a_module_that_is_not_approved_is_withheld() {
+        let policies = [policy("p", json!([billing("allow")]))];
+        let mut explanation = said(&policies, &[]).remove(0);
+        explanation.withhold();
+        assert_eq!((explanation.decision, explanation.origin), (Verdict::Withheld, None));
+        assert!(explanation.reason.starts_with("withheld, because the module"), "{explanation:?}");
+        assert!(explanation.reason.ends_with("tagged team=billing"), "{explanation:?}");
+        for (policies, variables) in [(&policies[..], &["API_KEY"][..]), (&[], &[])] {
+            let mut explanation = said(policies, variables).remove(0);
+            let before = explanation.clone();
+            explanation.withhold();
+            assert_eq!(explanation, before);
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Attempt {
     pub leaks: Option<LeakReport>,
     /// The secrets it used without reading them.
     pub uses: Vec<SecretUse>,
+    /// Whether nothing that policies grant was given, because the module was not approved.
+    pub withheld: bool,
 }
 
 /// Where an entry of a recorded environment came from.

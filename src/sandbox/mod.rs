@@ -41,6 +41,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::id::Id;
 use crate::outbound::Fetch;
 use crate::run::Live;
+use crate::run::console::Level;
 use artefact::{Artefacts, Kept};
 use command::CommandInput;
 use console::Console;
@@ -88,6 +89,8 @@ pub struct Input {
     pub scope: String,
     /// Where the console can be read while it grows; what is left of it goes to the outcome.
     pub live: Option<Live>,
+    /// What the host prints first.
+    pub notice: Option<String>,
     /// Lets others print into the console; it leads there from the start of the guest on.
     pub printer: Printer,
     /// How the guest reaches the network; without it, it has none.
@@ -287,6 +290,9 @@ impl Sandbox {
         let redactor = Redactor::with_token(input.environment.clone(), input.token.clone());
         let console = Console::new(redactor.clone(), limits.console_bytes, input.live.take());
         input.printer.lead_to(&console);
+        if let Some(notice) = input.notice.take() {
+            console.log(Level::Warn, &notice);
+        }
         let limiter = Limiter::new(limits.memory_bytes, self.budget.clone());
         let command = (program.form() != Form::Component).then(|| CommandInput {
             analysis: input.analysis,

@@ -200,10 +200,12 @@ impl Tenant {
                 .bind(&id_text)
                 .fetch_all(&mut *connection)
                 .await?;
-                query("DELETE FROM module_version WHERE analysis_id = $1")
-                    .bind(&id_text)
-                    .execute(&mut *connection)
-                    .await?;
+                for statement in [
+                    "DELETE FROM module_version WHERE analysis_id = $1",
+                    "DELETE FROM approval WHERE analysis_id = $1",
+                ] {
+                    query(statement).bind(&id_text).execute(&mut *connection).await?;
+                }
                 query(
                     "UPDATE run SET state = 'cancelled', finished_at = $1 \
                      WHERE analysis_id = $2 AND state = 'queued'",

@@ -40,6 +40,8 @@ pub struct Grant {
     pub environment: Arc<str>,
     /// The audit entry that names the granted keys, if there are any.
     pub entry: Option<Entry>,
+    /// Whether nothing that policies grant is given, because the module is not approved.
+    pub withheld: bool,
 }
 
 /// A run that this worker holds.
@@ -220,7 +222,7 @@ async fn take<D: Send + Sync>(
         if let Some(entry) = grant.entry {
             entries.push((profile.to_string(), entry));
         }
-        grants.push(grant.environment);
+        grants.push((grant.environment, grant.withheld));
         let (attempt, fence, scope) = (run.attempts, row.fence + 1, row.scope);
         let waited = now.since(due_at);
         batch.claimed.push(Claimed { profile, run, waited, attempt, fence, scope, decision });
@@ -241,12 +243,12 @@ async fn take<D: Send + Sync>(
 
         let mut insert = QueryBuilder::new(
             "INSERT INTO attempt (run_id, number, worker, fence, environment, started_at, \
-             console_truncated) ",
+             console_truncated, withheld) ",
         );
-        insert.push_values(rows, |mut row, (claimed, environment)| {
+        insert.push_values(rows, |mut row, (claimed, (environment, withheld))| {
             row.push_bind(claimed.run.id.to_string()).push_bind(i64::from(claimed.attempt));
-            row.push_bind(worker).push_bind(claimed.fence).push_bind(*environment);
-            row.push_bind(now.as_millis()).push_bind(false);
+            row.push_bind(worker).push_bind(claimed.fence).push_bind(environment);
+            row.push_bind(now.as_millis()).push_bind(false).push_bind(*withheld);
         });
         insert.build().execute(&mut *connection).await?;
     }

@@ -139,8 +139,10 @@ impl Connection {
         query(CLOCK).fetch_one(self).await?.time("now")
     }
 
-    /// Brings the tables up to date.
-    pub(super) async fn migrate(&mut self) -> Result<(), Error> {
+    /// Brings the tables up to date. Answers the newest migration that there was before, if there
+    /// were tables.
+    pub(super) async fn migrate(&mut self) -> Result<Option<i64>, Error> {
+        let before = self.applied().await?;
         let migrated = match self {
             Self::Sqlite(connection) => {
                 sqlx::migrate!("src/store/migrations/sqlite").run(connection).await
@@ -152,7 +154,24 @@ impl Connection {
             // A view changes nothing.
             Self::SqliteView(_) | Self::PostgresView(_) => Ok(()),
         };
-        migrated.map_err(Error::of_migration)
+        migrated.map_err(Error::of_migration)?;
+        Ok(before)
+    }
+
+    /// The newest migration that the tables have, if there are tables.
+    async fn applied(&mut self) -> Result<Option<i64>, Error> {
+        let known = match self.is_shared() {
+            true => {
+                "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.tables \
+                 WHERE table_name = '_sqlx_migrations' AND table_schema = current_schema()"
+            }
+            false => "SELECT name FROM sqlite_master WHERE name = '_sqlx_migrations'",
+        };
+        if query(known).fetch_optional(&mut *self).await?.is_none() {
+            return Ok(None);
+        }
+        let newest = query("SELECT MAX(version) AS version FROM _sqlx_migrations");
+        newest.fetch_one(self).await?.optional_number("version")
     }
 
     pub(super) async fn close(self) -> Result<(), Error> {

@@ -219,6 +219,24 @@ impl Host {
         Ok(Some((owner, row.bytes("bound")?)))
     }
 
+    /// Notes that a token is used now, unless that was noted less than `every` ago.
+    pub async fn note_token_use(&self, token: Id, every: Duration) -> Result<(), Error> {
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move {
+                let now = connection.now().await?.as_millis();
+                let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+                let update = query(
+                    "UPDATE token SET last_used_at = $1 WHERE id = $2 \
+                     AND (last_used_at IS NULL OR last_used_at <= $3)",
+                );
+                let update = update.bind(now).bind(token.to_string());
+                update.bind(now.saturating_sub(every)).execute(connection).await?;
+                Ok(())
+            })
+        });
+        write.await
+    }
+
     /// What the bytes of an uploaded module are.
     pub async fn module_form(&self, digest: &Digest) -> Result<Form, Error> {
         let row = query("SELECT form FROM module_version WHERE digest = $1 LIMIT 1")

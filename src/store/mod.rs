@@ -12,6 +12,7 @@
 mod action_rows;
 mod actions;
 mod analyses;
+mod approvals;
 mod audit;
 mod claims;
 mod connection;
@@ -31,6 +32,7 @@ mod modules;
 mod node_lease;
 mod notices;
 mod policies;
+mod profiles;
 mod queue;
 mod records;
 mod retention;
@@ -56,6 +58,7 @@ use crate::metrics::Metrics;
 
 pub use actions::{SlotRecord, StoredAction};
 pub use analyses::{AnalysisEdit, AnalysisToken, StoredAnalysis};
+pub use approvals::{Approval, SignedApproval};
 pub use claims::{Claimed, Due, Grant};
 pub use copy::{CopiedTable, CopyError, Copying};
 pub use device_tokens::{DeviceToken, NewDeviceToken};
@@ -68,6 +71,7 @@ pub use idempotency::Once;
 pub use leases::Cancelled;
 pub use listing::{Filter, Page};
 pub use notices::Notices;
+pub use profiles::{ProfileEdit, StoredProfile};
 pub use queue::{Acknowledged, Finished, NewRun};
 pub use records::SealedRecord;
 pub use retention::Past;
@@ -83,6 +87,9 @@ use connection::{Connection, Place, Readers};
 use statement::query;
 use writer::Writer;
 
+/// The migration that came with roles.
+const ROLES: i64 = 5;
+
 /// The store, open. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -90,6 +97,8 @@ pub struct Store {
     writer: Writer,
     changed: Arc<Notify>,
     shared: bool,
+    /// Whether this process has just brought the tables to where there are roles.
+    before_roles: bool,
 }
 
 impl Store {
@@ -108,11 +117,11 @@ impl Store {
     async fn start(place: Place, metrics: &Metrics) -> Result<Self, Error> {
         let mut connection = place.connect().await?;
         copy::refuse_unfinished(&mut connection).await?;
-        connection.migrate().await?;
+        let before_roles = connection.migrate().await?.is_some_and(|before| before < ROLES);
         let (readers, shared) = (place.readers(), place.is_shared());
         let changed = Arc::new(Notify::new());
         let writer = Writer::start(place, connection, Arc::clone(&changed), metrics.clone());
-        Ok(Self { readers, writer, changed, shared })
+        Ok(Self { readers, writer, changed, shared, before_roles })
     }
 
     /// Told when something was written that may be due, or to be handled, at once.
@@ -123,6 +132,12 @@ impl Store {
     /// Whether other processes may use the database at the same time.
     pub fn is_shared(&self) -> bool {
         self.shared
+    }
+
+    /// Whether the store was made before there were roles, and this process is the one that brought
+    /// its tables up to date.
+    pub fn is_from_before_roles(&self) -> bool {
+        self.before_roles
     }
 
     /// The handle that sees one profile.

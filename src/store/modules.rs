@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use super::connection::Row;
 use super::statement::query;
-use super::{Connection, Error, Host, Tenant, audit, bump};
+use super::{Connection, Error, Host, SignedApproval, Tenant, approvals, audit, bump};
 use crate::analysis::{Digest, ModuleVersion};
 use crate::audit::Entry;
 use crate::id::Id;
 
 impl Tenant {
-    /// Adds a version and makes it the one that runs. Answers its number.
+    /// Adds a version and makes it the one that runs; with its approval, if who uploads gives one.
+    /// Answers its number.
     pub async fn add_module_version(
         &self,
         analysis: Id,
         new: ModuleVersion,
+        approval: Option<SignedApproval>,
         entry: Entry,
     ) -> Result<u32, Error> {
         let profile = self.key();
@@ -38,6 +40,9 @@ impl Tenant {
                 .fetch_one(&mut *connection)
                 .await?;
                 let version: u32 = row.number("version")?;
+                if let Some(approval) = approval {
+                    approvals::keep(connection, &approval).await?;
+                }
                 activate(connection, &profile, analysis, version, &entry).await?;
                 Ok(version)
             })

@@ -14,7 +14,7 @@ const COLUMNS: &str = "SELECT id, analysis_id, module_digest, module_version, st
      run.created_at, run.started_at, run.finished_at, run_scope.sealed, \
      number, environment, attempt.started_at AS attempt_started_at, \
      attempt.finished_at AS attempt_finished_at, duration_us, peak_memory_bytes, \
-     console_truncated, fault_code, outcome, leaks, uses FROM run \
+     console_truncated, fault_code, outcome, leaks, uses, withheld FROM run \
      LEFT JOIN run_scope ON run_scope.run_id = run.id \
      LEFT JOIN attempt ON attempt.run_id = run.id AND attempt.number = run.attempts";
 
@@ -177,6 +177,7 @@ fn record(row: &Row) -> Result<RunRecord, Error> {
                 fault: row.optional_word("fault_code")?,
                 leaks: row.optional_json("leaks")?,
                 uses: row.optional_json("uses")?.unwrap_or_default(),
+                withheld: row.flag("withheld")?,
             })
         }
     };

@@ -25,6 +25,8 @@ pub struct Token {
     pub created_at: Timestamp,
     /// When it ends; none for never.
     pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute; none before it was.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// A token with the digest it is recognised by.
@@ -37,7 +39,8 @@ pub struct NewToken {
     pub bound: [u8; 32],
 }
 
-const COLUMNS: &str = "SELECT id, name, role, hint, created_by, created_at, expires_at FROM token";
+const COLUMNS: &str = "SELECT id, name, role, hint, created_by, created_at, expires_at, \
+     last_used_at FROM token";
 
 impl Tenant {
     /// Stores a new token.
@@ -129,6 +132,7 @@ impl Tenant {
                 created_by: row.text("created_by")?,
                 created_at: row.time("created_at")?,
                 expires_at: row.optional_time("expires_at")?,
+                last_used_at: row.optional_time("last_used_at")?,
             })
         };
         rows.iter().map(token).collect()

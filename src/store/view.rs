@@ -11,15 +11,21 @@ use crate::policy::{Candidates, Policy, ResourceType, Subject};
 pub struct View {
     connection: Connection,
     profile: String,
+    id: Id,
 }
 
 impl View {
     pub(super) async fn begin(readers: &Readers, profile: Id) -> Result<Self, Error> {
-        Ok(Self { connection: readers.view().await?, profile: profile.to_string() })
+        Ok(Self { connection: readers.view().await?, profile: profile.to_string(), id: profile })
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+
+    /// Whose state it is.
+    pub(super) const fn profile(&self) -> Id {
+        self.id
     }
 
     /// The profile's generation.

@@ -103,6 +103,7 @@ pub(super) struct HostKeys {
     run_token: Hmac<Sha256>,
     link: Hmac<Sha256>,
     owner: Hmac<Sha256>,
+    decision: Hmac<Sha256>,
 }
 
 impl HostKeys {
@@ -113,6 +114,7 @@ impl HostKeys {
             run_token: mac(b"runner/run-token/v1"),
             link: mac(b"runner/link/v1"),
             owner: mac(b"runner/token-owner/v1"),
+            decision: mac(b"runner/decision/v1"),
         }
     }
 }
@@ -172,6 +174,18 @@ impl Vault {
     /// Whether `signature` is that of [`Vault::sign_owner`]; compared in constant time.
     pub fn verify_owner(&self, statement: &[u8], signature: &[u8]) -> bool {
         self.sign_owner(statement).ct_eq(signature).into()
+    }
+
+    /// The signature under what an administrator decided about a profile or an analysis, kept beside
+    /// it in the store: who writes rows there decides nothing. Each kind of decision begins with a
+    /// word of its own.
+    pub fn sign_decision(&self, statement: &[u8]) -> [u8; 32] {
+        mac(&self.host.decision, statement)
+    }
+
+    /// Whether `signature` is that of [`Vault::sign_decision`]; compared in constant time.
+    pub fn verify_decision(&self, statement: &[u8], signature: &[u8]) -> bool {
+        self.sign_decision(statement).ct_eq(signature).into()
     }
 
     /// The signature of a download link.
@@ -291,16 +305,29 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_is_borne_out_by_its_own_signature_on_its_own_host() {
+        let (one, other) = (vault(), vault());
+        let signature = one.sign_decision(b"approval x");
+        assert!(one.verify_decision(b"approval x", &signature));
+        assert!(!one.verify_decision(b"approval y", &signature));
+        assert!(!other.verify_decision(b"approval x", &signature));
+        assert!(!one.verify_decision(b"approval x", &one.sign_owner(b"approval x")));
+        assert!(!one.verify_decision(b"approval x", b""));
+    }
+
+    #[test]
     fn every_use_has_a_key_of_its_own() {
         let vault = vault();
         let run = Id::from_bytes([7; 12]);
         let all = [
             vault.token_digest("x"),
             vault.sign_link(b"x"),
+            vault.sign_owner(b"x"),
+            vault.sign_decision(b"x"),
             mac(&vault.host.run_token, b"x"),
             mac(&keyed(&vault.artefact_key()[..]), b"x"),
         ];
-        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 4);
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 6);
         assert_ne!(vault.token_digest(&vault.run_token(run)), [0; 32]);
     }
 

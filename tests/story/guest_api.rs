@@ -613,3 +613,31 @@ async fn a_server_that_stops_answers_its_guests_until_they_end() {
     assert_eq!(run["state"], "succeeded", "{run}");
     Got::of(&run["result"][1]).ok();
 }
+
+#[tokio::test]
+async fn the_guest_of_a_module_that_is_not_approved_does_nothing_that_policies_allow() {
+    let caller = Caller::new().await;
+    caller.allow(&["access"], json!(["secrets"])).await;
+    caller.allow(&["access"], json!(["network"])).await;
+    caller.api.secret("KEY", "value", ("a", "b")).await;
+    assert_eq!(caller.get(json!([ask("/secrets")])).await.remove(0).ok()[0]["key"], "KEY");
+    // The same program with one more section is another module.
+    let mut module = sample_bytes("caller");
+    module.extend([0, 2, 1, b'x']);
+    let new = json!({"name": "developer", "role": "developer"});
+    let developer = text(&caller.api.post("/tokens", new).await.ok()["token"]);
+    let file = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, module);
+    let body = json!({"file": file, "file_name": "caller.wasm"});
+    let path = format!("/analysis/{}/upload", caller.id);
+    caller.api.call_as(&developer, Method::POST, &path, body).await.ok();
+    let own = format!("/analysis/{}", caller.id);
+    let mut got = caller.get(json!([ask("/secrets"), ask(&own), ask("/info")])).await;
+    assert_eq!(got.remove(0).ok(), json!([]));
+    let (code, message) = got.remove(0).refused(401);
+    assert_eq!(code, "denied");
+    assert!(message.contains("not approved"), "{message}");
+    assert_eq!(got.remove(0).ok()["id"], *caller.id);
+    let outside = json!([{"request": {"url": "http://example.com/"}}]);
+    let answer = caller.steps(outside).await.remove(0).to_string();
+    assert!(answer.contains("a module that is not approved reaches no host"), "{answer}");
+}

@@ -4,6 +4,7 @@ mod callers;
 mod grants;
 mod lists;
 mod modules;
+mod roles;
 mod runs;
 pub mod world;
 

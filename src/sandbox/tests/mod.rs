@@ -37,6 +37,7 @@ fn input() -> Input {
         environment: Arc::new(overlay.settle().unwrap()),
         scope: r#"[{"variable":"x"}]"#.into(),
         live: None,
+        notice: None,
         printer: Printer::default(),
         fetch: None,
         sign: None,

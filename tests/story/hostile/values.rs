@@ -262,6 +262,8 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
         }
         ("POST", "/analysis/{id}/upload", ["file"]) => &[],
         ("POST", "/analysis/{id}/activate", ["version"]) => &[],
+        ("POST", "/analysis/{id}/approve", ["version"]) => &[],
+        ("POST", "/analysis/{id}/approve", ["digest"]) => ABSENT,
 
         (_, _, ["scope", ..]) => ANY,
         ("POST", "/analysis/{id}/exec", ["module" | "wall_time_ms"]) => ABSENT,
@@ -426,6 +428,7 @@ sweeps! {
     an_analysis_to_be_edited_is_swept: PUT "/analysis/{id}";
     an_upload_is_swept: POST "/analysis/{id}/upload";
     an_activation_is_swept: POST "/analysis/{id}/activate";
+    an_approval_is_swept: POST "/analysis/{id}/approve";
     a_run_to_be_started_is_swept: POST "/analysis/{id}/run";
     an_execution_is_swept: POST "/analysis/{id}/exec";
     a_policy_to_be_made_is_swept: POST "/am";

@@ -39,6 +39,7 @@ const DECIDED: &[(Method, &str, &str, &str)] = &[
     (Method::DELETE, "/secrets/{id}", "delete", "secrets"),
     (Method::POST, "/analysis", "create", "analysis"),
     (Method::GET, "/analysis/{id}", "access", "analysis"),
+    (Method::GET, "/analysis/{id}/explain", "access", "analysis"),
     (Method::PUT, "/analysis/{id}", "edit", "analysis"),
     (Method::POST, "/analysis/{id}/run", "run", "analysis"),
     (Method::POST, "/analysis/{id}/upload", "upload", "analysis"),
@@ -72,8 +73,8 @@ const DECIDED: &[(Method, &str, &str, &str)] = &[
 /// Operations that no policy gives to an analysis.
 const RESERVED: &[(Method, &str)] = &[
     (Method::GET, "/analysis/{id}/token"),
+    (Method::POST, "/analysis/{id}/approve"),
     (Method::POST, "/analysis/{id}/exec"),
-    (Method::GET, "/analysis/{id}/explain"),
     (Method::DELETE, "/runs/{id}"),
     (Method::GET, "/metrics"),
     // Only a device's own token opens these; the refusal says what others use.

@@ -262,6 +262,7 @@ impl World {
                 json!({"file": module, "file_name": "x.wasm", "language": "wasm"})
             }
             ("POST", "/analysis/{id}/activate") => json!({"version": 1}),
+            ("POST", "/analysis/{id}/approve") => json!({"version": 1, "digest": null}),
             ("POST", "/analysis/{id}/run") => json!({"scope": [{"variable": "x"}]}),
             ("POST", "/analysis/{id}/exec") => json!({
                 "module": module,
