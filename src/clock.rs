@@ -36,6 +36,12 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The instant `before` earlier, in whole milliseconds.
+    pub fn minus(self, before: Duration) -> Self {
+        let millis = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// The time that has passed since an instant; nothing where it is still to come.
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);

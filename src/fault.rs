@@ -80,6 +80,8 @@ codes! {
     InvalidResult "invalid_result" => "The result is not JSON.";
     BuildFailed "build_failed" => "The script that was uploaded does not build; the run never began.";
     Inactive "inactive" => "The analysis was switched off before the run started.";
+    ExternalDisabled "external_disabled" => "The analysis runs outside, and no administrator has enabled that for it.";
+    NoListener "no_listener" => "No listener outside came for the run in time.";
     SecretUnreadable "secret_unreadable" => "A granted secret, or stored input, does not open.";
     ModuleUnreadable "module_unreadable" => "The module's bytes are missing or differ from their digest.";
     Cancelled "cancelled" => "Somebody called the run off.";
@@ -101,8 +103,9 @@ impl FaultCode {
             | Self::Exit
             | Self::Error
             | Self::InvalidResult
-            | Self::BuildFailed => Blame::Analysis,
-            Self::Inactive | Self::Cancelled => Blame::Policy,
+            | Self::BuildFailed
+            | Self::NoListener => Blame::Analysis,
+            Self::Inactive | Self::Cancelled | Self::ExternalDisabled => Blame::Policy,
             Self::SecretUnreadable | Self::ModuleUnreadable => Blame::Store,
             Self::Stopped | Self::Lost | Self::Internal => Blame::Host,
         }
@@ -142,7 +145,7 @@ codes! {
     ChainTooDeep "chain_too_deep" => "Runs caused one another in too long a chain.";
     KeyReused "idempotency_key_reused" => "The idempotency key was used for another request.";
     QueueFull "queue_full" => "Too many runs of the analysis wait already; try again later.";
-    TooManyRequests "too_many_requests" => "A run asks for more at once than it may; wait for answers first.";
+    TooManyRequests "too_many_requests" => "A run or a token asks for more at once than it may; the message says what to wait for.";
     TooLarge "too_large" => "The body is larger than the limit.";
     StoreUnreadable "store_unreadable" => "The data directory, its format or its keys cannot be read.";
     CannotVerify "cannot_verify" => "The secret that a webhook is checked with cannot be used; the action's fault says why.";

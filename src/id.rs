@@ -36,6 +36,13 @@ impl Id {
         Self(bytes)
     }
 
+    /// The least id of what is made at `at` or later.
+    pub fn from_time(at: Timestamp) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..6].copy_from_slice(&at.as_millis().to_be_bytes()[2..]);
+        Self(bytes)
+    }
+
     /// The id with exactly these bytes.
     pub const fn from_bytes(bytes: [u8; 12]) -> Self {
         Self(bytes)
@@ -112,6 +119,13 @@ mod tests {
         let early = Id::generate(Timestamp::from_millis(1));
         let late = Id::generate(Timestamp::from_millis(2));
         assert!(early < late && early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn the_least_id_of_an_instant_stands_before_all_others_of_it() {
+        let [before, at] = [41, 42].map(Timestamp::from_millis);
+        let least = Id::from_time(at);
+        assert!(Id::generate(before) < least && least <= Id::generate(at));
     }
 
     #[test]

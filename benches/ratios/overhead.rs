@@ -67,7 +67,7 @@ impl Measured {
         let run = Run {
             id: Id::generate(now),
             analysis: analysis.id,
-            module: analysis.module,
+            module: Some(analysis.module),
             version: Some(1),
             state: State::Queued,
             cause: Cause::new(CauseKind::Api, "bench"),

@@ -25,6 +25,9 @@ pub use variable::{
     check_variables, decode as decode_variables, encode as encode_variables,
 };
 
+/// The `run_on` of an analysis whose runs are for listeners outside.
+pub const EXTERNAL: &str = "external";
+
 /// The longest name, in Unicode characters.
 pub const MAX_NAME_LENGTH: usize = 100;
 
@@ -39,8 +42,10 @@ pub struct Analysis {
     pub description: Option<String>,
     /// Whether runs may start.
     pub active: bool,
-    /// `tago` or `external`, as TagoIO's clients write it.
+    /// `tago` or [`EXTERNAL`], as TagoIO's clients write it.
     pub run_on: String,
+    /// Whether an administrator lets its runs leave for listeners outside.
+    pub external: bool,
     /// What the client says about the language; the runner does not read it.
     pub runtime: String,
     /// What policies select it by.
@@ -57,6 +62,18 @@ pub struct Analysis {
     pub created_at: Timestamp,
     /// When it was last edited.
     pub updated_at: Timestamp,
+}
+
+impl Analysis {
+    /// Whether its runs are for listeners outside, and never executed here.
+    pub fn runs_outside(&self) -> bool {
+        self.run_on == EXTERNAL
+    }
+
+    /// Whether its runs are given to listeners outside.
+    pub fn delivers(&self) -> bool {
+        self.external && self.runs_outside()
+    }
 }
 
 /// One upload of a module.

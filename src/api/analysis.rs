@@ -17,7 +17,7 @@ use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
 use super::variables::{self, WireVariable};
 use super::{check_protection, identifier, listing, runs};
-use crate::analysis::{Analysis, Limits, MAX_NAME_LENGTH, Retry};
+use crate::analysis::{Analysis, EXTERNAL, Limits, MAX_NAME_LENGTH, Retry};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
@@ -40,8 +40,10 @@ pub struct AnalysisFields {
     name: Option<String>,
     description: Option<String>,
     active: Option<bool>,
-    /// `tago`: on this runner.
+    /// `tago`: on this runner; `external`: at a listener outside. A change ends the token.
     run_on: Option<String>,
+    /// Whether an administrator lets runs leave for listeners outside, with their secrets.
+    external: Option<bool>,
     /// Any word; the module decides.
     runtime: Option<String>,
     #[schema(value_type = Option<Vec<Object>>)]
@@ -108,6 +110,7 @@ pub struct AnalysisRow {
     description: Option<String>,
     active: bool,
     run_on: String,
+    external: bool,
     runtime: String,
     #[schema(value_type = Vec<Object>)]
     tags: Tags,
@@ -151,6 +154,7 @@ impl From<Analysis> for AnalysisRow {
             description: analysis.description,
             active: analysis.active,
             run_on: analysis.run_on,
+            external: analysis.external,
             runtime: analysis.runtime,
             tags: analysis.tags,
             limits: analysis.limits,
@@ -196,13 +200,15 @@ pub async fn create(caller: Caller, Body(new): Body<AnalysisFields>) -> Answer<A
     analysis.description = edit.description.flatten();
     analysis.active = edit.active.unwrap_or(true);
     analysis.run_on = edit.run_on.unwrap_or_else(|| analysis.run_on.clone());
+    analysis.external = edit.external.unwrap_or_default();
     analysis.runtime = edit.runtime.unwrap_or_else(|| analysis.runtime.clone());
     analysis.limits = edit.limits.unwrap_or(analysis.limits);
     analysis.retry = edit.retry.unwrap_or_default();
     analysis.tags = edit.tags.unwrap_or_default();
     caller.require(RESOURCE, Action::Create, &Object { id: None, tags: &analysis.tags })?;
-    if !analysis.tags.as_slice().is_empty() {
-        // Tags are what policies select by: neither an analysis nor a developer gives them out.
+    if !analysis.tags.as_slice().is_empty() || analysis.external {
+        // Tags are what policies select by, and secrets leave the host with runs outside: neither
+        // an analysis nor a developer gives them out.
         caller.require_administrator()?;
     }
     check_limits(&caller, &Limits::default(), edit.limits.as_ref())?;
@@ -252,9 +258,9 @@ pub async fn edit(
 ) -> Answer<&'static str> {
     let stored = find(&caller, &id, Action::Edit).await?;
     let id = stored.analysis.id;
-    let edit = edit_of(&caller, &stored.analysis, change)?;
-    if edit.tags.is_some() {
-        // Tags are what policies select by.
+    let mut edit = edit_of(&caller, &stored.analysis, change)?;
+    if edit.tags.is_some() || edit.external.is_some() {
+        // Tags are what policies select by, and secrets leave the host with runs outside.
         caller.require_administrator()?;
     }
     let running = edit.active.is_some() || edit.limits.is_some() || edit.retry.is_some();
@@ -263,9 +269,14 @@ pub async fn edit(
         caller.require_administrator()?;
     }
     check_limits(&caller, &stored.analysis.limits, edit.limits.as_ref())?;
+    if edit.run_on.as_ref().is_some_and(|place| *place != stored.analysis.run_on) {
+        // As in the original: who held the token for the one place does not hold it for the other.
+        // The new one is nobody's until it is asked for.
+        edit.token = Some(kept(&caller, id, &Token::generate(TokenKind::Analysis)));
+    }
     let detail = json!({
         "name": edit.name, "active": edit.active, "tags": edit.tags, "limits": edit.limits, "retry": edit.retry,
-        "variables": edit.variables.is_some(),
+        "run_on": edit.run_on, "external": edit.external, "variables": edit.variables.is_some(),
     });
     let entry = Entry::new(&caller, Event::AnalysisEdit, id, &detail);
     caller.tenant.edit_analysis(id, edit, entry).await.map_err(not_found)?;
@@ -346,9 +357,13 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
             return Err(Refusal::invalid(message));
         }
     }
-    if let Some(place) = sent.run_on.as_deref().filter(|place| *place != "tago") {
-        let message = format!("run_on {place:?} is not supported yet; analyses run here: `tago`");
-        return Err(Refusal::new(ErrorCode::NotSupported, message));
+    if let Some(place) = sent.run_on.as_deref().filter(|place| !["tago", EXTERNAL].contains(place))
+    {
+        let message = format!(
+            "run_on is {place:?}; it is `tago`, for runs here, or `{EXTERNAL}`, for runs at a \
+             listener outside"
+        );
+        return Err(Refusal::invalid(message));
     }
     if sent.interval.is_some_and(|interval| !interval.is_null() && interval != "never") {
         let message = "an analysis has no interval of its own; leave it out";
@@ -372,6 +387,7 @@ fn edit_of(caller: &Caller, now: &Analysis, sent: AnalysisFields) -> Result<Anal
         description: sent.description.map(|text| (!text.is_empty()).then_some(text)),
         active: sent.active,
         run_on: sent.run_on,
+        external: sent.external,
         runtime: sent.runtime,
         limits,
         retry,

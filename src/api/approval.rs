@@ -83,7 +83,7 @@ pub async fn versions(
     let approved = caller.runner.approved(&caller.tenant, analysis).await?;
     let versions = caller.tenant.module_versions(analysis).await?.into_iter();
     let view = |(number, version): (u32, ModuleVersion)| {
-        (number, VersionView { approved: approved.covers(&version.digest), version })
+        (number, VersionView { approved: approved.covers(Some(&version.digest)), version })
     };
     Ok(versions.map(view).collect())
 }

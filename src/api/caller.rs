@@ -14,7 +14,7 @@ use crate::cause::{Cause, CauseKind, Chain};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
-use crate::pipeline::{GuestRun, Runner, Snapshot};
+use crate::pipeline::{GuestRun, Runner, Snapshot, frame_counts};
 use crate::policy::{Action, Object, ResourceType};
 use crate::store::{Tenant, TokenOwner};
 use crate::vault::TokenKind;
@@ -41,6 +41,8 @@ pub struct Caller {
     pub runner: Arc<Runner>,
     /// The run whose guest calls, from inside.
     pub guest: Option<Arc<GuestRun>>,
+    /// The run that is at a listener outside, and whose frame's token is shown.
+    frame: Option<Frame>,
     /// What policies allow, for an analysis.
     snapshot: Option<Arc<Snapshot>>,
 }
@@ -65,22 +67,58 @@ impl FromRequestParts<State> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
         let runner = Arc::clone(&state.runner);
         let guest = of_guest(&parts.extensions).cloned();
-        let (principal, profile) = match (parts.extensions.get::<Trusted>(), &guest) {
+        let recognised = match (parts.extensions.get::<Trusted>(), &guest) {
             (None, Some(run)) => recognise_guest(&runner, run, &parts.headers).await?,
-            (Some(Trusted(principal)), _) => (principal.clone(), runner.profile()),
+            (Some(Trusted(principal)), _) => Recognised::of(principal.clone(), runner.profile()),
             (None, None) => recognise(&runner, sent_token(&parts.headers)?).await?,
         };
-        let tenant = runner.tenant(profile);
-        let snapshot = match &principal {
-            Principal::Analysis { id } => Some(match &guest {
-                Some(run) if run.withheld && run.analysis == *id => {
-                    runner.withheld_snapshot(&tenant, *id).await?
-                }
-                _ => runner.snapshot(&tenant, *id).await?,
-            }),
-            _ => None,
-        };
-        Ok(Self { principal, tenant, runner, guest, snapshot })
+        Self::new(runner, recognised, guest).await
+    }
+}
+
+/// A run that is at a listener outside, which shows the token of its frame.
+struct Frame {
+    run: Id,
+    chain: Chain,
+}
+
+/// Whom a token speaks for.
+struct Recognised {
+    principal: Principal,
+    profile: Id,
+    frame: Option<Frame>,
+}
+
+impl Recognised {
+    fn of(principal: Principal, profile: Id) -> Self {
+        Self { principal, profile, frame: None }
+    }
+}
+
+/// A token that somebody goes on to show, as what is kept of it.
+pub(super) struct Shown {
+    kind: TokenKind,
+    /// By which the store finds it.
+    pub(super) digest: [u8; 32],
+}
+
+impl Shown {
+    /// A token that is found in the store: not one of a single run.
+    pub(super) fn new(runner: &Runner, token: &str) -> Result<Self, Refusal> {
+        let kind = TokenKind::of(token).ok_or_else(unknown)?;
+        let vault = runner.vault();
+        let of_run = vault.read_run_token(token).or_else(|| vault.read_frame_token(token));
+        if of_run.is_some() {
+            let message = "Authorization Denied: this token is of one run; listening takes the \
+                           token of an analysis or of a profile";
+            return Err(Refusal::new(ErrorCode::Denied, message));
+        }
+        Ok(Self { kind, digest: vault.token_digest(token) })
+    }
+
+    /// The one that a request carries in a header.
+    pub(super) fn in_headers(runner: &Runner, headers: &HeaderMap) -> Result<Self, Refusal> {
+        Self::new(runner, sent_token(headers)?)
     }
 }
 
@@ -109,31 +147,53 @@ async fn recognise_guest(
     runner: &Runner,
     run: &GuestRun,
     headers: &HeaderMap,
-) -> Result<(Principal, Id), Refusal> {
+) -> Result<Recognised, Refusal> {
     let token = sent_token(headers)?;
     if run.has_token(token) {
-        return Ok((Principal::Analysis { id: run.analysis }, run.profile));
+        return Ok(Recognised::of(Principal::Analysis { id: run.analysis }, run.profile));
     }
-    let (principal, profile) = recognise(runner, token).await?;
-    match profile == run.profile {
-        true => Ok((principal, profile)),
+    let recognised = recognise(runner, token).await?;
+    match recognised.profile == run.profile {
+        true => Ok(recognised),
         false => Err(invalid("Invalid token: it is of another profile than the run")),
     }
 }
 
 /// Whose token this is.
-async fn recognise(runner: &Runner, token: &str) -> Result<(Principal, Id), Refusal> {
+async fn recognise(runner: &Runner, token: &str) -> Result<Recognised, Refusal> {
+    let gone = |_| invalid("Invalid token: its run is gone");
     if let Some(run) = runner.vault().read_run_token(token) {
-        let profile = runner.host().run_profile(run).await;
-        let profile = profile.map_err(|_| invalid("Invalid token: its run is gone"))?;
-        return Ok((Principal::Run { id: run }, profile));
+        let profile = runner.host().run_profile(run).await.map_err(gone)?;
+        return Ok(Recognised::of(Principal::Run { id: run }, profile));
     }
-    let unknown = || invalid("Invalid token: it is not known here");
+    if let Some(run) = runner.vault().read_frame_token(token) {
+        let profile = runner.host().run_profile(run).await.map_err(gone)?;
+        let run = runner.tenant(profile).run(run).await.map_err(gone)?.run;
+        if !frame_counts(&run, runner.host().now().await?) {
+            let message = "Invalid token: that of a delivered run ends an hour after the delivery";
+            return Err(invalid(message));
+        }
+        let frame = Some(Frame { run: run.id, chain: run.cause.chain(run.id) });
+        let principal = Principal::Analysis { id: run.analysis };
+        return Ok(Recognised { principal, profile, frame });
+    }
     let kind = TokenKind::of(token).ok_or_else(unknown)?;
-    let digest = runner.vault().token_digest(token);
-    let found = runner.host().token_owner(kind, &digest).await?;
+    recognise_digest(runner, kind, &runner.vault().token_digest(token)).await
+}
+
+fn unknown() -> Refusal {
+    invalid("Invalid token: it is not known here")
+}
+
+/// Whose token has this digest.
+async fn recognise_digest(
+    runner: &Runner,
+    kind: TokenKind,
+    digest: &[u8; 32],
+) -> Result<Recognised, Refusal> {
+    let found = runner.host().token_owner(kind, digest).await?;
     let borne_out = |(owner, bound): &(TokenOwner, Vec<u8>)| {
-        runner.vault().verify_owner(owner.statement(&digest).as_bytes(), bound)
+        runner.vault().verify_owner(owner.statement(digest).as_bytes(), bound)
     };
     let (owner, _) = found.filter(borne_out).ok_or_else(unknown)?;
     if owner.expires_at().is_some_and(|end| end <= Timestamp::now()) {
@@ -142,11 +202,11 @@ async fn recognise(runner: &Runner, token: &str) -> Result<(Principal, Id), Refu
     Ok(match owner {
         TokenOwner::Token { id, role, profile, .. } => {
             runner.note_use(id);
-            (Principal::Token { id, role }, profile)
+            Recognised::of(Principal::Token { id, role }, profile)
         }
-        TokenOwner::Analysis { id, profile } => (Principal::Analysis { id }, profile),
+        TokenOwner::Analysis { id, profile } => Recognised::of(Principal::Analysis { id }, profile),
         TokenOwner::Device { device, profile, permission, .. } => {
-            (Principal::Device { id: device, permission }, profile)
+            Recognised::of(Principal::Device { id: device, permission }, profile)
         }
     })
 }
@@ -155,14 +215,53 @@ async fn recognise(runner: &Runner, token: &str) -> Result<(Principal, Id), Refu
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.principal.fmt(f)?;
-        match &self.guest {
-            Some(run) => write!(f, "/run:{}", run.run),
+        match self.guest.as_ref().map(|run| run.run).or(self.frame.as_ref().map(|f| f.run)) {
+            Some(run) => write!(f, "/run:{run}"),
             None => Ok(()),
         }
     }
 }
 
 impl Caller {
+    async fn new(
+        runner: Arc<Runner>,
+        recognised: Recognised,
+        guest: Option<Arc<GuestRun>>,
+    ) -> Result<Self, Refusal> {
+        let Recognised { principal, profile, frame } = recognised;
+        let tenant = runner.tenant(profile);
+        let snapshot = match &principal {
+            Principal::Analysis { id } => Some(match &guest {
+                Some(run) if run.withheld && run.analysis == *id => {
+                    runner.withheld_snapshot(&tenant, *id).await?
+                }
+                _ => runner.snapshot(&tenant, *id).await?,
+            }),
+            _ => None,
+        };
+        let caller = Self { principal, tenant, runner, guest, frame, snapshot };
+        if caller.frame.is_some() && !caller.executes() {
+            return Err(invalid("Invalid token: its analysis does not run outside any more"));
+        }
+        Ok(caller)
+    }
+
+    /// Who shows this token.
+    pub(super) async fn who_shows(runner: &Arc<Runner>, shown: &Shown) -> Result<Self, Refusal> {
+        let recognised = recognise_digest(runner, shown.kind, &shown.digest).await?;
+        Self::new(Arc::clone(runner), recognised, None).await
+    }
+
+    /// Whether this is an analysis whose runs are executed outside.
+    pub(super) fn executes(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.analysis.delivers())
+    }
+
+    /// The run whose frame's token is shown, if it is one.
+    pub(super) fn delivered(&self) -> Option<Id> {
+        self.frame.as_ref().map(|frame| frame.run)
+    }
+
     /// What sets off a run that the caller starts.
     pub fn cause(&self, kind: CauseKind) -> Cause {
         Cause::new(kind, self.to_string()).after(self.chain())
@@ -170,7 +269,8 @@ impl Caller {
 
     /// The runs that caused one another before whatever the caller does.
     pub fn chain(&self) -> Chain {
-        self.guest.as_ref().map(|run| run.chain).unwrap_or_default()
+        let guest = self.guest.as_ref().map(|run| run.chain);
+        guest.or(self.frame.as_ref().map(|frame| frame.chain)).unwrap_or_default()
     }
 
     /// Refuses guests what would let them wait for others, or for no end.

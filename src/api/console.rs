@@ -23,7 +23,7 @@ use super::reply::{Failure, Refusal, Success};
 use super::runs::{not_found, readable_run, resolve};
 use crate::id::Id;
 use crate::run::State;
-use crate::store;
+use crate::store::{self, ConsoleChunk};
 use crate::vault::Part;
 
 /// The media type of server-sent events.
@@ -113,15 +113,39 @@ pub fn damaged(error: serde_json::Error) -> store::Error {
 }
 
 async fn stored(caller: &Caller, run: Id) -> Result<Vec<Printed>, Refusal> {
-    let cipher = caller.runner.vault().run_cipher(caller.tenant.profile(), run)?;
     let mut stored = Vec::new();
     for chunk in caller.tenant.console(run).await? {
-        let part = Part::Console { run, attempt: chunk.attempt, sequence: chunk.sequence };
-        let text = cipher.open(&part, &chunk.sealed)?;
-        let lines = serde_json::from_slice(&text).map_err(damaged)?;
-        stored.push(Printed { attempt: chunk.attempt, lines });
+        stored.push(Printed { attempt: chunk.attempt, lines: opened(caller, run, &chunk)? });
     }
     Ok(stored)
+}
+
+/// The lines that outcomes brought of the attempts before this one: all but those that listeners
+/// added to a delivered run.
+pub(super) async fn of_guests(
+    caller: &Caller,
+    run: Id,
+    before: u32,
+) -> Result<Vec<Box<RawValue>>, Refusal> {
+    let mut lines = Vec::new();
+    for chunk in caller.tenant.console(run).await? {
+        if chunk.attempt < before && chunk.added_at.is_none() {
+            lines.append(&mut opened(caller, run, &chunk)?);
+        }
+    }
+    Ok(lines)
+}
+
+/// The lines of a chunk.
+pub(super) fn opened(
+    caller: &Caller,
+    run: Id,
+    chunk: &ConsoleChunk,
+) -> Result<Vec<Box<RawValue>>, Refusal> {
+    let cipher = caller.runner.vault().run_cipher(caller.tenant.profile(), run)?;
+    let part = Part::Console { run, attempt: chunk.attempt, sequence: chunk.sequence };
+    let text = cipher.open(&part, &chunk.sealed)?;
+    Ok(serde_json::from_slice(&text).map_err(damaged)?)
 }
 
 /// One reader of one run's console.

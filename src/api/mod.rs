@@ -16,6 +16,7 @@ mod console;
 mod data;
 mod device_tokens;
 mod devices;
+mod events;
 mod guests;
 mod health;
 mod hook;
@@ -26,12 +27,14 @@ mod metrics;
 mod module;
 mod path;
 mod plaintext;
+mod position;
 mod query;
 mod reply;
 mod run;
 mod runs;
 mod secrets;
 mod services;
+mod tail;
 mod tokens;
 mod upload;
 mod variables;
@@ -101,6 +104,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(runs::info, runs::delete))
         .routes(routes!(console::console))
         .routes(routes!(services::console))
+        .routes(routes!(events::events))
         .routes(routes!(cancel::cancel))
         .routes(routes!(cancel::rerun))
         .routes(routes!(action::list, action::create))

@@ -238,7 +238,7 @@ pub async fn version_of(
 async fn summary(caller: &Caller, analysis: Id, version: &ModuleVersion) -> Result<Value, Refusal> {
     let approved = caller.runner.approved(&caller.tenant, analysis).await?;
     let ModuleVersion { version, digest, form, size, .. } = version;
-    let approved = approved.covers(digest);
+    let approved = approved.covers(Some(digest));
     Ok(json!({
         "version": version, "digest": digest, "form": form, "size": size, "approved": approved,
     }))

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::analysis::{InvalidLimits, InvalidRetry, InvalidVariable};
 use crate::device::{InvalidDevice, InvalidRecord};
-use crate::fault::ErrorCode;
-use crate::pipeline::{DataError, RequestError, UploadError};
+use crate::fault::{ErrorCode, FaultCode};
+use crate::pipeline::{DataError, PrintError, RequestError, UploadError};
 use crate::policy::InvalidPolicy;
 use crate::script::{BuildError, InvalidSource};
 use crate::store;
@@ -234,10 +234,24 @@ impl From<RequestError> for Refusal {
                 Self::new(ErrorCode::InvalidModule, error.to_string())
             }
             RequestError::Compile(error) => error.into(),
-            RequestError::NotEnded(_) => Self::invalid(error.to_string()),
+            RequestError::NotEnded(_) | RequestError::Outside => Self::invalid(error.to_string()),
             RequestError::ChainTooDeep(_) => Self::new(ErrorCode::ChainTooDeep, error.to_string()),
             RequestError::Vault(error) => error.into(),
             RequestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PrintError> for Refusal {
+    fn from(error: PrintError) -> Self {
+        match error {
+            PrintError::NoRun => Self::invalid(error.to_string()),
+            PrintError::Environment(fault) if fault.code == FaultCode::Inactive => {
+                Self::new(ErrorCode::InactiveAnalysis, fault.message)
+            }
+            PrintError::Environment(fault) => Self::new(ErrorCode::StoreUnreadable, fault.message),
+            PrintError::Vault(error) => error.into(),
+            PrintError::Store(error) => error.into(),
         }
     }
 }

@@ -41,10 +41,11 @@ pub struct RunView {
     #[schema(value_type = String)]
     analysis: Id,
     /// The module's SHA-256.
-    module: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u32>,
-    /// queued, running, succeeded, failed, dead or cancelled.
+    /// queued, running, succeeded, failed, dead, cancelled; delivered or no_listener outside.
     #[schema(value_type = String)]
     state: State,
     #[schema(value_type = Object)]
@@ -285,7 +286,7 @@ fn view(caller: &Caller, record: RunRecord) -> Result<RunView, Refusal> {
     Ok(RunView {
         id: run.id,
         analysis: run.analysis,
-        module: run.module.to_string(),
+        module: run.module.map(|digest| digest.to_string()),
         version: run.version,
         state: run.state,
         cause: run.cause,
@@ -355,7 +356,7 @@ pub async fn readable_run(caller: &Caller, run: &Run) -> Result<(), Refusal> {
 }
 
 /// An analysis may read its own runs, and those of analyses it may access.
-async fn readable(caller: &Caller, analysis: Id) -> Result<(), Refusal> {
+pub(super) async fn readable(caller: &Caller, analysis: Id) -> Result<(), Refusal> {
     if caller.principal == (Principal::Analysis { id: analysis }) {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use super::body::Body;
 use super::caller::Caller;
 use super::path::Path;
 use super::reply::{Answer, Failure, Refusal, Success};
+use crate::auth::Principal;
 use crate::fault::ErrorCode;
 use crate::run::console::Level;
 
@@ -24,7 +25,8 @@ pub struct ConsoleMessage {
     _timestamp: Option<Value>,
 }
 
-/// Prints into the console of the run whose guest sends this.
+/// Prints into the console of the run whose guest sends this, or whose listener does: with the token
+/// of the run's frame; with the analysis's own, into the run that was delivered last.
 #[utoipa::path(post, path = "/analysis/services/console/send", tag = "runs",
     request_body = ConsoleMessage,
     responses((status = 200, body = Success<String>), (status = "4XX", body = Failure)))]
@@ -32,12 +34,21 @@ pub async fn console(
     caller: Caller,
     Body(ConsoleMessage { message, .. }): Body<ConsoleMessage>,
 ) -> Answer<&'static str> {
-    let Some(run) = &caller.guest else {
+    if let Some(run) = &caller.guest {
+        run.printer.log(Level::Info, &message);
+    } else if let (Principal::Analysis { id }, true) = (&caller.principal, caller.executes()) {
+        let (runner, tenant) = (&caller.runner, &caller.tenant);
+        let run = match caller.delivered() {
+            Some(run) => run,
+            None => runner.delivered_last(tenant, *id).await?,
+        };
+        runner.print_outside(tenant, run, &message).await?;
+    } else {
         let message = "Authorization Denied: a console belongs to a run, and only its own guest \
-                       prints there, from inside; no administrator does";
+                       prints there, from inside, or the listener that it was delivered to; no \
+                       administrator does";
         return Err(Refusal::new(ErrorCode::Denied, message));
-    };
-    run.printer.log(Level::Info, &message);
+    }
     Ok(Success::ok("Console Message Sent"))
 }
 

@@ -34,7 +34,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   runner analysis edit invoices --tag env=prod --limit wall_time_ms=5000
-  runner analysis edit invoices --active false")]
+  runner analysis edit invoices --active false
+  runner analysis edit invoices --run-on external --external true")]
     Edit(Edit),
     /// Delete an analysis, with its modules and variables
     Delete(Name),
@@ -72,6 +73,12 @@ pub struct Create {
     /// outbound_response_bytes or outbound_connections
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = input::limit)]
     limits: Vec<(String, u64)>,
+    /// Where its runs are executed: tago, here; external, by a listener outside
+    #[arg(long, value_name = "tago|external")]
+    run_on: Option<Place>,
+    /// Let its runs leave for listeners outside, with their secrets; for administrators
+    #[arg(long, value_name = "true|false")]
+    external: Option<bool>,
     /// Module or script to upload at once
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -108,11 +115,26 @@ pub struct Edit {
     /// Whether runs may start
     #[arg(long, value_name = "true|false")]
     active: Option<bool>,
+    /// Where its runs are executed: tago, here; external, by a listener outside. A change ends the
+    /// analysis's token
+    #[arg(long, value_name = "tago|external")]
+    run_on: Option<Place>,
+    /// Let its runs leave for listeners outside, with their secrets; for administrators
+    #[arg(long, value_name = "true|false")]
+    external: Option<bool>,
     #[command(flatten)]
     tags: TagEdits,
     /// Cap for its runs, as in create; other caps stay
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = input::limit)]
     limits: Vec<(String, u64)>,
+}
+
+/// Where runs are executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    Tago,
+    External,
 }
 
 #[derive(Serialize, Default)]
@@ -125,6 +147,10 @@ struct Sent {
     #[serde(skip_serializing_if = "Option::is_none")]
     active: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    run_on: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Tags>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     limits: BTreeMap<String, u64>,
@@ -136,6 +162,8 @@ struct Analysis {
     name: String,
     description: Option<String>,
     active: Option<bool>,
+    run_on: Option<String>,
+    external: Option<bool>,
     #[serde(default)]
     tags: Vec<Tag>,
     #[serde(default)]
@@ -197,6 +225,8 @@ async fn create(args: Create, session: &mut Session) -> Result<(), Failure> {
         name: Some(args.name),
         description: args.description,
         active: None,
+        run_on: args.run_on,
+        external: args.external,
         tags: (!args.tags.is_empty()).then(|| input::tags(&args.tags)).transpose()?,
         limits: args.limits.into_iter().collect(),
     };
@@ -256,6 +286,8 @@ async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
             ("id", Some(analysis.id)),
             ("description", analysis.description),
             ("active", analysis.active.map(yes_no)),
+            ("runs on", analysis.run_on),
+            ("external mode", analysis.external.map(yes_no)),
             ("tags", some(tags(&analysis.tags))),
             ("variables", some(keys.join(", "))),
             ("limits", some(limits.join(", "))),
@@ -269,25 +301,39 @@ async fn show(args: Name, session: &mut Session) -> Result<(), Failure> {
 }
 
 async fn edit(args: Edit, session: &mut Session) -> Result<(), Failure> {
-    let settings = args.name.is_some() || args.description.is_some() || args.active.is_some();
+    let named = args.name.is_some() || args.description.is_some();
+    let placed = args.run_on.is_some() || args.external.is_some();
+    let settings = named || placed || args.active.is_some();
     if !settings && args.tags.is_empty() && args.limits.is_empty() {
         return Err(Failure::usage("nothing to change").hint("runner analysis edit --help"));
     }
     let id = ANALYSIS.resolve(&session.client, &args.analysis).await?;
     let mut tags = None;
-    if !args.tags.is_empty() {
+    let mut moves = false;
+    if !args.tags.is_empty() || args.run_on.is_some() {
         let analysis: Analysis = session.client.get(&ANALYSIS.at(id)).await?.parse()?;
-        tags = Some(args.tags.apply(analysis.tags)?);
+        let word = |place| if place == Place::External { "external" } else { "tago" };
+        moves = args.run_on.is_some_and(|place| analysis.run_on.as_deref() != Some(word(place)));
+        if !args.tags.is_empty() {
+            tags = Some(args.tags.apply(analysis.tags)?);
+        }
     }
     let body = Sent {
         name: args.name,
         description: args.description,
         active: args.active,
+        run_on: args.run_on,
+        external: args.external,
         tags,
         limits: args.limits.into_iter().collect(),
     };
     let answer = session.client.put(&ANALYSIS.at(id), &body).await?;
-    session.output.done(&answer, format_args!("analysis {} updated", args.analysis))
+    session.output.done(&answer, format_args!("analysis {} updated", args.analysis))?;
+    if moves {
+        let again = format!("runner analysis token {}", args.analysis);
+        session.output.note(format_args!("its token has ended; make a new one with: {again}"));
+    }
+    Ok(())
 }
 
 async fn token(args: Name, session: &mut Session) -> Result<(), Failure> {

@@ -117,6 +117,9 @@ enum State {
     Failed,
     Dead,
     Cancelled,
+    Delivered,
+    #[value(name = "no_listener")]
+    NoListener,
 }
 
 impl State {
@@ -128,6 +131,8 @@ impl State {
             Self::Failed => "failed",
             Self::Dead => "dead",
             Self::Cancelled => "cancelled",
+            Self::Delivered => "delivered",
+            Self::NoListener => "no_listener",
         }
     }
 }
@@ -211,7 +216,7 @@ impl Run {
         match (self.state, self.fault) {
             (_, Some(fault)) => Err(fault.into_failure()),
             (State::Cancelled, None) => Err(Failure::cancelled()),
-            (State::Failed | State::Dead, None) => {
+            (State::Failed | State::Dead | State::NoListener, None) => {
                 Err(Failure::faulted(FaultCode::Internal, "it does not say why"))
             }
             _ => Ok(()),

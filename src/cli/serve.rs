@@ -1,17 +1,21 @@
 //! `runner serve`: the HTTP API, the socket for local commands, and the worker.
 
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::Router;
-use axum::serve::Listener;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::serve::{IncomingStream, Listener};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tower::Service;
 
 use super::failure::Failure;
 use super::local::{self, this_user};
@@ -61,8 +65,12 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let (stop, stopped) = watch::channel(());
     let trusted = router.clone().layer(Extension(this_user()));
     let servers = [
-        tokio::spawn(accept(listener, router.clone(), stopped.clone())),
-        tokio::spawn(accept(local, trusted, stopped)),
+        tokio::spawn(accept(
+            listener,
+            router.clone().into_make_service_with_connect_info::<SocketAddr>(),
+            stopped.clone(),
+        )),
+        tokio::spawn(accept(local, trusted.into_make_service(), stopped)),
     ];
     asked.await;
     tracing::info!("stopping: no new requests; running guests get {} s", drain.as_secs());
@@ -83,14 +91,22 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
 }
 
 /// Answers requests until told to stop, then finishes those under way.
-async fn accept<L>(listener: L, router: Router, mut stopped: watch::Receiver<()>) -> io::Result<()>
+async fn accept<L, M, S>(
+    listener: L,
+    services: M,
+    mut stopped: watch::Receiver<()>,
+) -> io::Result<()>
 where
     L: Listener,
     L::Addr: std::fmt::Debug,
+    M: for<'a> Service<IncomingStream<'a, L>, Error = Infallible, Response = S> + Send + 'static,
+    for<'a> <M as Service<IncomingStream<'a, L>>>::Future: Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
 {
     // The sender goes away to say so.
     let stop = async move { drop(stopped.changed().await) };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    axum::serve(listener, services).with_graceful_shutdown(stop).await
 }
 
 /// Binds the socket for local commands. The caller holds the directory's lock, so one that lies

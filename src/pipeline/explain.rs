@@ -50,7 +50,7 @@ impl Runner {
         let subject = Subject { id: analysis, tags: &stored.analysis.tags };
         let policies = view.policies_for(&subject).await?;
         let approved = Approved::load(&mut view, &self.vault, analysis).await?;
-        let waiting = stored.module.filter(|module| !approved.covers(module));
+        let waiting = stored.module.filter(|module| !approved.covers(Some(module)));
         let mut hosts = match asked {
             Asked::Everything => explain_hosts(subject, &policies, None),
             Asked::Key(_) => Vec::new(),

@@ -11,10 +11,12 @@ mod cancel;
 mod data;
 mod event;
 mod explain;
+mod external;
 mod guest_api;
 mod held;
 mod hook;
 mod last_use;
+mod listeners;
 mod message;
 mod modules;
 mod mqtt;
@@ -60,8 +62,10 @@ pub use backup::{Backup, BackupError, backup, restore};
 pub use broker::{Broker, BrokerError, BrokerUrl, InvalidBrokerUrl, Link};
 pub use data::DataError;
 pub use explain::{Asked, Explained};
+pub use external::{PrintError, frame_counts};
 pub use guest_api::{GuestApi, GuestRun, is_api};
 pub use hook::{HookError, Hooked};
+pub use listeners::{Full, Listener, Listeners, Listening, Offer, Seat};
 pub use open::{OpenError, Settings};
 pub use request::{ExecRequest, Repeats, RequestError};
 pub use retention::{Pruned, Retention};
@@ -71,6 +75,7 @@ pub use upload::{UploadError, Uploaded};
 pub use watch::Watch;
 pub use worker::Worker;
 
+use external::Frames;
 use guest_api::GuestDoor;
 use held::{Held, Hold, Stop};
 use last_use::LastUses;
@@ -98,6 +103,8 @@ pub struct Runner {
     hook_keys: hook::Keys,
     last_uses: LastUses,
     guest_door: GuestDoor,
+    listeners: Listeners,
+    frames: Frames,
     /// How this node stands to the MQTT broker, where it listens to one.
     link: Mutex<Option<Link>>,
     guests: Guests,
@@ -149,12 +156,15 @@ pub enum Module {
     Stored(Digest),
     /// One that is compiled already, of this digest.
     Ready(Digest, Program),
+    /// None: the run was asked for while its analysis ran outside.
+    Missing,
 }
 
 impl Module {
-    const fn digest(&self) -> Digest {
+    const fn digest(&self) -> Option<Digest> {
         match self {
-            Self::Stored(digest) | Self::Ready(digest, _) => *digest,
+            Self::Stored(digest) | Self::Ready(digest, _) => Some(*digest),
+            Self::Missing => None,
         }
     }
 }
@@ -174,6 +184,7 @@ impl Runner {
                 Ok(program) => program,
                 Err(fault) => return (Outcome::refused(fault), Tally::default()),
             },
+            Module::Missing => return (Outcome::refused(no_module()), Tally::default()),
         };
         let guest = Arc::new(GuestRun::new(job));
         let session = self.session(job, &environment);
@@ -221,7 +232,7 @@ impl Runner {
         hold: &Hold,
     ) -> Option<Finished> {
         let _running = self.metrics.running();
-        let on_air = self.watch.begin(job.run, job.attempt);
+        let on_air = self.watch.begin(job.snapshot.analysis.id, job.run, job.attempt);
         job.live = Some(on_air.live.clone());
         job.stop = Some(Arc::clone(&hold.stop));
         let cipher = self.vault.run_cipher(job.profile, job.run);
@@ -312,6 +323,16 @@ impl Runner {
         &self.metrics
     }
 
+    /// Has the worker look for runs at once, instead of when it next would.
+    pub fn look_for_runs(&self) {
+        self.wake.now();
+    }
+
+    /// Who listens for runs outside, on this node.
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
     /// Where finished runs are told.
     pub fn watch(&self) -> &Watch {
         &self.watch
@@ -338,8 +359,8 @@ impl Job {
 
     /// What stands first in the console, where nothing that policies grant was given.
     fn notice(&self) -> Option<String> {
-        let module = self.module.digest();
-        self.snapshot.withheld.then(|| approval::withheld(&self.snapshot.analysis, &module))
+        let module = self.module.digest().filter(|_| self.snapshot.withheld)?;
+        Some(approval::withheld(&self.snapshot.analysis, &module))
     }
 
     /// Where a failed attempt leaves its run: failed, to be tried again, or dead.
@@ -353,6 +374,12 @@ impl Job {
             None => (State::Dead, None),
         }
     }
+}
+
+fn no_module() -> Fault {
+    let message = "the run was asked for while the analysis ran outside, so it has no module; \
+                   start another run";
+    Fault::new(FaultCode::ModuleUnreadable, message)
 }
 
 /// The scope as JSON text; no stored scope stands for `[]`.

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::broker::Broker;
+use super::external::Frames;
 use super::guest_api::GuestDoor;
 use super::held::Held;
 use super::hook;
@@ -16,7 +17,7 @@ use super::modules::Modules;
 use super::scheduler::Changes;
 use super::snapshot::Snapshots;
 use super::worker::Wake;
-use super::{Retention, Runner, Watch};
+use super::{Listeners, Retention, Runner, Watch};
 use crate::analysis::ModuleStore;
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -188,6 +189,8 @@ impl Runner {
             hook_keys: hook::Keys::new(),
             last_uses: LastUses::new(),
             guest_door: GuestDoor::default(),
+            listeners: Listeners::default(),
+            frames: Frames::default(),
             link: Mutex::default(),
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),

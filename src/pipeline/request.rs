@@ -33,6 +33,12 @@ pub enum RequestError {
     /// The module that came with the request does not compile or link.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// It has no program here.
+    #[error(
+        "the analysis runs outside (run_on external): start a run of it, which goes to its \
+         listener, or name a module to execute here"
+    )]
+    Outside,
     /// Only what has ended is run again.
     #[error("the run is {0}; only one that has ended can be run again")]
     NotEnded(State),
@@ -123,8 +129,14 @@ impl Runner {
             return Err(RequestError::ChainTooDeep(cause.depth));
         }
         let snapshot = self.snapshot(tenant, analysis).await?;
-        let (version, module) = active_version(&snapshot)?;
-        let mut request = request(&snapshot, module, Some(version), cause);
+        let mut request = match snapshot.analysis.runs_outside() {
+            true if snapshot.analysis.active => request(&snapshot, None, None, cause),
+            true => return Err(RequestError::Inactive),
+            false => {
+                let (version, module) = active_version(&snapshot)?;
+                request(&snapshot, Some(module), Some(version), cause)
+            }
+        };
         request.trigger_entries = repeats.trigger_entries;
         request.rerun_of = repeats.rerun_of;
         let new = self.new_run(tenant, &snapshot, request, scope)?;
@@ -152,11 +164,12 @@ impl Runner {
         let (module, request) = match exec.module {
             Some(bytes) => {
                 let (digest, program) = self.compile(bytes).await?;
-                (Module::Ready(digest, program), request(&snapshot, digest, None, cause))
+                (Module::Ready(digest, program), request(&snapshot, Some(digest), None, cause))
             }
+            None if snapshot.analysis.runs_outside() => return Err(RequestError::Outside),
             None => {
                 let (version, digest) = active_version(&snapshot)?;
-                (Module::Stored(digest), request(&snapshot, digest, Some(version), cause))
+                (Module::Stored(digest), request(&snapshot, Some(digest), Some(version), cause))
             }
         };
         if !snapshot.analysis.active {
@@ -186,7 +199,7 @@ impl Runner {
                 break (claimed, hold);
             }
             let module = &request.module;
-            self.snapshots.load_for(tenant, &self.vault, exec.analysis, module).await?;
+            self.snapshots.load_for(tenant, &self.vault, exec.analysis, module.as_ref()).await?;
         };
         self.metrics.acknowledged(CauseKind::Exec);
         let job = Job {
@@ -247,7 +260,12 @@ fn active_version(snapshot: &Snapshot) -> Result<(u32, Digest), RequestError> {
     snapshot.analysis.version.zip(snapshot.module).ok_or(RequestError::NoModule)
 }
 
-fn request(snapshot: &Snapshot, module: Digest, version: Option<u32>, cause: Cause) -> RunRequest {
+fn request(
+    snapshot: &Snapshot,
+    module: Option<Digest>,
+    version: Option<u32>,
+    cause: Cause,
+) -> RunRequest {
     let now = Timestamp::now();
     RunRequest {
         id: Id::generate(now),

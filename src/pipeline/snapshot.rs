@@ -83,6 +83,10 @@ impl Snapshot {
             let (true, Some(rule)) = (decision.granted, decision.rule) else { continue };
             let (id, version) = (secret.id, secret.version);
             let (policy, permission) = (rule.policy, rule.permission);
+            if secret.exposure == Exposure::Egress && analysis.runs_outside() {
+                // Nobody outside could put the value in, and the value itself must not leave.
+                continue;
+            }
             let entry = match secret.exposure {
                 Exposure::Environment => {
                     let origin = Origin::Secret { secret: id, version, policy, permission };
@@ -223,7 +227,7 @@ impl Snapshots {
     pub(super) fn get_for(&self, due: &Due, vouched: bool) -> Option<Arc<Snapshot>> {
         let (profile, analysis) = (due.profile, due.run.analysis);
         let snapshot = self.get((profile, analysis, false), due.generation)?;
-        match vouched || snapshot.approved.covers(&due.run.module) {
+        match vouched || snapshot.approved.covers(due.run.module.as_ref()) {
             true => Some(snapshot),
             false => self.get((profile, analysis, true), due.generation),
         }
@@ -235,7 +239,7 @@ impl Snapshots {
         tenant: &Tenant,
         vault: &Vault,
         analysis: Id,
-        module: &Digest,
+        module: Option<&Digest>,
     ) -> Result<Arc<Snapshot>, store::Error> {
         let snapshot = self.load(tenant, vault, analysis).await?;
         match snapshot.approved.covers(module) {

@@ -27,7 +27,7 @@ impl Runner {
         let request = RunRequest {
             id: run,
             analysis,
-            module: script,
+            module: Some(script),
             version: None,
             cause: Cause::new(CauseKind::Upload, by),
             trigger_entries: TriggerEntries::new(),

@@ -18,9 +18,12 @@ pub struct Watch {
     /// Whether runs may end in other processes, which do not tell.
     looks: bool,
     waiting: Arc<Mutex<HashMap<Id, Arc<Notify>>>>,
-    on_air: Arc<Mutex<HashMap<Id, (u32, Live)>>>,
+    on_air: Arc<Mutex<HashMap<Id, Airing>>>,
     closed: Arc<AtomicBool>,
 }
+
+/// The analysis, the number of the attempt, and its console.
+type Airing = (Id, u32, Live);
 
 /// An attempt that runs in this process, until this is dropped.
 pub(super) struct OnAir {
@@ -63,16 +66,27 @@ impl Watch {
     }
 
     /// Puts an attempt on air, and wakes everyone who waits for its run.
-    pub(super) fn begin(&self, run: Id, attempt: u32) -> OnAir {
+    pub(super) fn begin(&self, analysis: Id, run: Id, attempt: u32) -> OnAir {
         let live = Live::default();
-        self.on_air().insert(run, (attempt, live.clone()));
+        self.on_air().insert(run, (analysis, attempt, live.clone()));
         self.ended(run);
         OnAir { watch: self.clone(), run, attempt, live }
     }
 
     /// The number of the run's attempt that runs in this process, with its console.
     pub fn live(&self, run: Id) -> Option<(u32, Live)> {
-        self.on_air().get(&run).cloned()
+        self.on_air().get(&run).map(|(_, attempt, live)| (*attempt, live.clone()))
+    }
+
+    /// The runs of an analysis that run in this process, each with the number of its attempt and
+    /// its console, the oldest first.
+    pub fn live_of(&self, analysis: Id) -> Vec<(Id, u32, Live)> {
+        let on_air = self.on_air();
+        let own = on_air.iter().filter(|(_, (of, ..))| *of == analysis);
+        let mut live: Vec<_> =
+            own.map(|(run, (_, attempt, live))| (*run, *attempt, live.clone())).collect();
+        live.sort_unstable_by_key(|(run, ..)| *run);
+        live
     }
 
     /// Lets everyone go who follows a run: the process is about to stop.
@@ -87,7 +101,7 @@ impl Watch {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn on_air(&self) -> MutexGuard<'_, HashMap<Id, (u32, Live)>> {
+    fn on_air(&self) -> MutexGuard<'_, HashMap<Id, Airing>> {
         self.on_air.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +110,7 @@ impl Drop for OnAir {
     fn drop(&mut self) {
         let mut on_air = self.watch.on_air();
         // Another attempt may have begun meanwhile.
-        if on_air.get(&self.run).is_some_and(|(attempt, _)| *attempt == self.attempt) {
+        if on_air.get(&self.run).is_some_and(|(_, attempt, _)| *attempt == self.attempt) {
             on_air.remove(&self.run);
         }
         drop(on_air);
@@ -168,8 +182,12 @@ mod tests {
         let waiting = watch.wait_for(run);
         let change = waiting.change();
         assert!(watch.live(run).is_none());
-        let on_air = watch.begin(run, 3);
+        let analysis = Id::from_bytes([2; 12]);
+        let on_air = watch.begin(analysis, run, 3);
         change.await;
+        let of_analysis = watch.live_of(analysis);
+        assert_eq!(of_analysis.iter().map(|(run, ..)| *run).collect::<Vec<_>>(), [run]);
+        assert!(watch.live_of(run).is_empty());
         let (attempt, live) = watch.live(run).unwrap();
         assert_eq!((attempt, live.read(0, 1)), (3, Some(Vec::new())));
         drop(on_air);

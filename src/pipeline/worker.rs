@@ -241,7 +241,8 @@ impl Runner {
         loop {
             let snapshots = Arc::clone(&self.snapshots);
             let decide = move |due: &Due| decide(&snapshots, due, false);
-            let batch = host.claim(&self.worker, limit, decide).await?;
+            let heard = self.listeners.analyses();
+            let batch = host.claim(&self.worker, limit, heard, decide).await?;
             if !batch.claimed.is_empty() || batch.undecided.is_empty() {
                 return Ok(batch.claimed);
             }
@@ -251,7 +252,8 @@ impl Runner {
             for due in batch.undecided {
                 let tenant = self.tenant(due.profile);
                 let (analysis, module) = (due.run.analysis, &due.run.module);
-                let loaded = self.snapshots.load_for(&tenant, &self.vault, analysis, module).await;
+                let loaded =
+                    self.snapshots.load_for(&tenant, &self.vault, analysis, module.as_ref()).await;
                 // One that does not load must not hold up the others.
                 failed = failed.or(loaded.err());
             }
@@ -272,7 +274,7 @@ impl Runner {
 
     async fn until_due(&self) -> Result<Duration, Error> {
         let host = self.host();
-        let Some(due) = host.next_due().await? else { return Ok(POLL) };
+        let Some(due) = host.next_due(&self.listeners.analyses()).await? else { return Ok(POLL) };
         let millis = due.as_millis().saturating_sub(host.now().await?.as_millis());
         Ok(match u64::try_from(millis) {
             Ok(millis @ 1..) => Duration::from_millis(millis).min(POLL),
@@ -293,8 +295,12 @@ impl Runner {
         self.metrics.claimed(claimed.waited);
         let hold = self.held.hold(claimed.run.id, claimed.fence, asked);
         self.guests.spawn(async move {
+            let waited = claimed.waited;
             let (fence, job, scope) = runner.job(claimed);
-            let finished = runner.perform(job, fence, scope, &hold).await;
+            let finished = match job.snapshot.analysis.runs_outside() {
+                true => Some(runner.deliver(&job, fence, scope, waited).await),
+                false => runner.perform(job, fence, scope, &hold).await,
+            };
             // The outcome is committed with others, without holding the slot.
             drop(permit);
             if let Some(finished) = finished {
@@ -318,7 +324,7 @@ impl Runner {
             variables: Vec::new(),
             trigger_entries: run.trigger_entries,
             limits,
-            module: Module::Stored(run.module),
+            module: run.module.map_or(Module::Missing, Module::Stored),
             live: None,
             stop: None,
             uses: Arc::default(),

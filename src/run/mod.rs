@@ -39,6 +39,12 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long before the end of a lease that could not be renewed its guest is stopped.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(3);
 
+/// How long a run waits for a listener outside before it ends without one.
+pub const LISTENER_WAIT: Duration = Duration::from_secs(20);
+
+/// How long after its delivery a run's frame token counts, and its console takes lines.
+pub const FRAME_LIFE: Duration = Duration::from_secs(3_600);
+
 /// System entries of the environment that a trigger adds, such as `_action_id`.
 pub type TriggerEntries = BTreeMap<String, String>;
 
@@ -49,8 +55,8 @@ pub struct Run {
     pub id: Id,
     /// What is run.
     pub analysis: Id,
-    /// The module that runs.
-    pub module: Digest,
+    /// The module that runs; none for one that is for a listener outside.
+    pub module: Option<Digest>,
     /// The analysis's version of it; none where the module came with the request.
     pub version: Option<u32>,
     /// Where the run stands.

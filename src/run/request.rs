@@ -13,8 +13,8 @@ pub struct RunRequest {
     pub id: Id,
     /// What to run.
     pub analysis: Id,
-    /// The module to run.
-    pub module: Digest,
+    /// The module to run; none where a listener outside has the program.
+    pub module: Option<Digest>,
     /// The analysis's version of it; none where the module came with the request.
     pub version: Option<u32>,
     /// What set it off.

@@ -21,11 +21,23 @@ pub enum State {
     Dead,
     /// Somebody called it off.
     Cancelled,
+    /// It was given to a listener outside, and what it does there is not known here.
+    Delivered,
+    /// No listener outside came for it in time.
+    NoListener,
 }
 
 impl State {
-    const ALL: [Self; 6] =
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Dead, Self::Cancelled];
+    const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Dead,
+        Self::Cancelled,
+        Self::Delivered,
+        Self::NoListener,
+    ];
 
     /// The word for it in the API and in the store.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +48,8 @@ impl State {
             Self::Failed => "failed",
             Self::Dead => "dead",
             Self::Cancelled => "cancelled",
+            Self::Delivered => "delivered",
+            Self::NoListener => "no_listener",
         }
     }
 

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::leaks::Leaks;
 use crate::clock::Timestamp;
 use crate::environment::redactor::{Caught, Masker, Redactor};
-use crate::run::Live;
 use crate::run::console::{Level, Line, Stream};
+use crate::run::{LeakReport, Live};
 
 /// What each line counts at least towards the limit, so that empty lines do not come for free.
 const LINE_COST: usize = 16;
@@ -39,6 +39,30 @@ impl Printer {
         // A run has one console: a second one is never set.
         let _ = self.0.set(console.clone());
     }
+}
+
+/// One message that was printed by itself, from outside of any guest.
+pub struct PrintedMessage {
+    /// Its lines, masked.
+    pub lines: Vec<Line>,
+    /// Whether it was cut at the limit; the last line says so.
+    pub truncated: bool,
+    /// What was masked in it, if anything was.
+    pub leaks: Option<LeakReport>,
+}
+
+/// The lines of a message as a console with this limit prints it, masked by itself.
+pub fn print_alone(redactor: &Redactor, limit: u64, message: &str) -> PrintedMessage {
+    let console = Console::new(redactor.clone(), limit, None);
+    console.log(Level::Info, message);
+    let Printed { lines, truncated, leaks } = console.finish();
+    PrintedMessage { lines, truncated, leaks: leaks.report(redactor) }
+}
+
+/// The line that says that a console was cut at its limit, in bytes.
+pub fn cut_mark(limit: u64) -> Line {
+    let text = format!("[console cut: limit of {limit} bytes reached]");
+    Line { at: Timestamp::now(), stream: Stream::Console, level: Level::Warn, text }
 }
 
 /// The lines of a run that is over.
@@ -250,8 +274,7 @@ impl Collector {
             self.push(stream, level, text);
         }
         self.truncated = true;
-        let mark = format!("[console cut: limit of {} bytes reached]", self.limit);
-        self.push(Stream::Console, Level::Warn, mark);
+        self.lines.push(cut_mark(self.limit));
     }
 
     fn push(&mut self, stream: Stream, level: Level, text: String) {

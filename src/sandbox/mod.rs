@@ -53,7 +53,7 @@ use state::State;
 
 pub use command::API_ADDRESS;
 pub use compile::{COMPILE_COMMAND, compile_child};
-pub use console::Printer;
+pub use console::{PrintedMessage, Printer, cut_mark, print_alone};
 pub use engine::prepare;
 pub use error::{CompileError, Error};
 pub use imports::UnknownImports;

@@ -10,8 +10,8 @@ use crate::id::Id;
 use crate::policy::ResourceType;
 use crate::tag::Tags;
 
-const COLUMNS: &str = "SELECT id, name, description, active, run_on, runtime, limits, retry, version, \
-     token_hint, variables, created_at, updated_at, \
+const COLUMNS: &str = "SELECT id, name, description, active, run_on, external, runtime, limits, retry, \
+     version, token_hint, variables, created_at, updated_at, \
      (SELECT run.created_at FROM run WHERE run.analysis_id = analysis.id \
       ORDER BY run.id DESC LIMIT 1) AS last_run, \
      (SELECT digest FROM module_version WHERE module_version.analysis_id = analysis.id \
@@ -40,6 +40,8 @@ pub struct AnalysisEdit {
     pub active: Option<bool>,
     /// Another place to run.
     pub run_on: Option<String>,
+    /// Whether runs may leave for listeners outside.
+    pub external: Option<bool>,
     /// Another runtime word.
     pub runtime: Option<String>,
     /// All limits.
@@ -78,9 +80,9 @@ impl Tenant {
                 let analysis = &new.analysis;
                 query(
                     "INSERT INTO analysis (id, profile_id, name, description, active, run_on, \
-                     runtime, limits, retry, token_digest, token_bound, token_hint, variables, created_at, \
-                     updated_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                     external, runtime, limits, retry, token_digest, token_bound, token_hint, \
+                     variables, created_at, updated_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
                 )
                 .bind(analysis.id.to_string())
                 .bind(&*profile)
@@ -88,6 +90,7 @@ impl Tenant {
                 .bind(&analysis.description)
                 .bind(analysis.active)
                 .bind(&analysis.run_on)
+                .bind(analysis.external)
                 .bind(&analysis.runtime)
                 .bind(limits_text(&analysis.limits))
                 .bind(retry_text(&analysis.retry))
@@ -119,6 +122,8 @@ impl Tenant {
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
                 let seen_by_runs = edit.active.is_some()
+                    || edit.run_on.is_some()
+                    || edit.external.is_some()
                     || edit.limits.is_some()
                     || edit.retry.is_some()
                     || edit.tags.is_some()
@@ -136,6 +141,9 @@ impl Tenant {
                 }
                 if let Some(run_on) = edit.run_on {
                     update.push(", run_on = ").push_bind(run_on);
+                }
+                if let Some(external) = edit.external {
+                    update.push(", external = ").push_bind(external);
                 }
                 if let Some(runtime) = edit.runtime {
                     update.push(", runtime = ").push_bind(runtime);
@@ -272,6 +280,7 @@ async fn read(
                 description: row.optional_text("description")?,
                 active: row.flag("active")?,
                 run_on: row.text("run_on")?,
+                external: row.flag("external")?,
                 runtime: row.text("runtime")?,
                 tags: tags.remove(&id).unwrap_or_default(),
                 limits: serde_json::from_str(&limits).map_err(|e| damaged("limits", &e))?,
@@ -309,6 +318,7 @@ impl StoredAnalysis {
             description: None,
             active: true,
             run_on: "tago".into(),
+            external: false,
             runtime: "wasm".into(),
             tags: Tags::default(),
             limits,

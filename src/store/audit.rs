@@ -1,8 +1,19 @@
 //! Writing and reading the audit.
 
 use super::statement::QueryBuilder;
-use super::{Connection, Error, events};
+use super::{Connection, Error, Tenant, events};
 use crate::audit::Entry;
+
+impl Tenant {
+    /// Appends one entry that comes with no other change. It is durable when this returns.
+    pub async fn record(&self, entry: Entry) -> Result<(), Error> {
+        let profile = self.key();
+        let write = self.store.writer.write(move |connection| {
+            Box::pin(async move { append(connection, &profile, &entry).await })
+        });
+        write.await
+    }
+}
 
 /// Appends one entry in the caller's transaction, and notes the change it tells of for the actions
 /// that listen. Of a deletion it must be told before the tags go.

@@ -73,12 +73,14 @@ pub struct Batch<D> {
 impl Host {
     /// Claims up to `limit` due runs for `worker`.
     ///
-    /// Which ones is settled by `lanes`. `decide` is asked inside the transaction and must not block; where it has no answer for
-    /// the run's generation, the run stays queued and is answered as undecided.
+    /// Which ones is settled by `lanes`; `heard` are the analyses that somebody listens for on this
+    /// node. `decide` is asked inside the transaction and must not block; where it has no answer
+    /// for the run's generation, the run stays queued and is answered as undecided.
     pub async fn claim<D, F>(
         &self,
         worker: &str,
         limit: usize,
+        heard: Vec<Id>,
         mut decide: F,
     ) -> Result<Batch<D>, Error>
     where
@@ -93,10 +95,10 @@ impl Host {
                     query("SELECT pg_advisory_xact_lock(7202)").execute(&mut *connection).await?;
                 }
                 let now = connection.now().await?;
-                let shares = lanes::shares(connection, limit, now).await?;
+                let shares = lanes::shares(connection, limit, now, &heard).await?;
                 let mut due = Vec::new();
                 for share in &shares {
-                    due.extend(read(connection, waiting(connection, share, now), now).await?);
+                    due.extend(read(connection, waiting(connection, share), now).await?);
                 }
                 if due.iter().any(|row| row.concurrency.is_some()) {
                     let mut actions = lanes::Actions::running(connection).await?;
@@ -145,12 +147,10 @@ impl Host {
         }
     }
 
-    /// When the next queued run is due, if any waits.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        let row = query("SELECT MIN(due_at) AS due_at FROM run WHERE state = 'queued'")
-            .fetch_one(&self.store.readers)
-            .await?;
-        row.optional_time("due_at")
+    /// When the next queued run is due for a node on which somebody listens for the analyses
+    /// `heard`, if any waits.
+    pub async fn next_due(&self, heard: &[Id]) -> Result<Option<Timestamp>, Error> {
+        lanes::next_due(&self.store.readers, heard).await
     }
 }
 
@@ -174,11 +174,11 @@ impl DueRow {
 
 /// The due runs of one lane, the oldest first. Runs of actions that are at their limit are left
 /// out, so that they are in nobody's way.
-fn waiting(connection: &Connection, share: &Share, now: Timestamp) -> QueryBuilder {
+fn waiting(connection: &Connection, share: &Share) -> QueryBuilder {
     let mut due = QueryBuilder::new(DUE);
     due.push(" WHERE run.state = 'queued' AND run.analysis_id = ");
     due.push_bind(share.analysis.to_string());
-    due.push(" AND run.due_at <= ").push_bind(now.as_millis());
+    due.push(" AND run.due_at <= ").push_bind(share.due_by.as_millis());
     due.push(
         " AND (action.concurrency IS NULL OR action.concurrency > (SELECT COUNT(*) FROM run AS \
          other WHERE other.state = 'running' AND other.analysis_id = run.analysis_id \

@@ -124,7 +124,9 @@ pub(super) async fn insert_accepted(
             let request = &run.request;
             let cause = &request.cause;
             row.push_bind(request.id.to_string()).push_bind(run.profile.to_string());
-            row.push_bind(request.analysis.to_string()).push_bind(request.module.to_string());
+            row.push_bind(request.analysis.to_string());
+            // The column takes no NULL.
+            row.push_bind(request.module.map(|digest| digest.to_string()).unwrap_or_default());
             row.push_bind(request.version.map(i64::from)).push_bind(State::Queued.as_str());
             row.push_bind(cause.kind.as_str()).push_bind(&cause.by);
             row.push_bind(text(cause.action)).push_bind(text(cause.root));

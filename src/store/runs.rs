@@ -4,8 +4,10 @@ use super::connection::Row;
 use super::row::damaged;
 use super::statement::{QueryBuilder, query};
 use super::{Error, Filter, Page, Tenant, audit};
+use crate::analysis::Digest;
 use crate::audit::Entry;
 use crate::cause::Cause;
+use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::run::{Attempt, Run};
 
@@ -34,10 +36,29 @@ pub struct RunRecord {
 pub struct ConsoleChunk {
     /// The attempt.
     pub attempt: u32,
-    /// The number of the first line.
+    /// Where it stands among the chunks of the attempt.
     pub sequence: u32,
+    /// When it was added to the console of a delivered run; none for what an outcome brought.
+    pub added_at: Option<Timestamp>,
     /// The sealed lines.
     pub sealed: Vec<u8>,
+}
+
+pub(super) fn chunk(row: &Row) -> Result<ConsoleChunk, Error> {
+    Ok(ConsoleChunk {
+        attempt: row.number("attempt")?,
+        sequence: row.number("sequence")?,
+        added_at: row.optional_time("added_at")?,
+        sealed: row.bytes("sealed")?,
+    })
+}
+
+/// The module of a run; the empty text stands for none.
+fn module(row: &Row) -> Result<Option<Digest>, Error> {
+    match row.text("module_digest")?.is_empty() {
+        true => Ok(None),
+        false => row.word("module_digest").map(Some),
+    }
 }
 
 impl Tenant {
@@ -79,7 +100,7 @@ impl Tenant {
     /// The console of a run: all attempts, in order.
     pub async fn console(&self, run: Id) -> Result<Vec<ConsoleChunk>, Error> {
         let rows = query(
-            "SELECT attempt, sequence, console_chunk.sealed FROM console_chunk \
+            "SELECT attempt, sequence, added_at, console_chunk.sealed FROM console_chunk \
              JOIN run ON run.id = run_id \
              WHERE run_id = $1 AND profile_id = $2 ORDER BY attempt, sequence",
         )
@@ -87,13 +108,6 @@ impl Tenant {
         .bind(self.profile.to_string())
         .fetch_all(&self.store.readers)
         .await?;
-        let chunk = |row: &Row| {
-            Ok(ConsoleChunk {
-                attempt: row.number("attempt")?,
-                sequence: row.number("sequence")?,
-                sealed: row.bytes("sealed")?,
-            })
-        };
         rows.iter().map(chunk).collect()
     }
 
@@ -146,7 +160,7 @@ pub(super) fn run(row: &Row) -> Result<Run, Error> {
     Ok(Run {
         id: row.id("id")?,
         analysis: row.id("analysis_id")?,
-        module: row.word("module_digest")?,
+        module: module(row)?,
         version: row.optional_number("module_version")?,
         state: row.word("state")?,
         cause,

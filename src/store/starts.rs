@@ -10,7 +10,7 @@ use super::statement::{QueryBuilder, query};
 use super::tags::IDS_PER_STATEMENT;
 use super::{Connection, Error};
 use crate::action::Overlap;
-use crate::analysis::{Digest, Limits};
+use crate::analysis::{Digest, EXTERNAL, Limits};
 use crate::cause::{Cause, MAX_DEPTH};
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
@@ -61,8 +61,8 @@ pub struct NotStarted {
 }
 
 struct Active {
-    module: Digest,
-    version: u32,
+    /// The module with its version; none where a listener outside has the program.
+    module: Option<(Digest, u32)>,
     limits: Limits,
 }
 
@@ -153,8 +153,8 @@ impl Start {
         let request = RunRequest {
             id: self.run,
             analysis: self.analysis,
-            module: active.module,
-            version: Some(active.version),
+            module: active.module.map(|(digest, _)| digest),
+            version: active.module.map(|(_, version)| version),
             cause: self.cause,
             trigger_entries: self.trigger_entries,
             rerun_of: None,
@@ -181,7 +181,7 @@ async fn active(
     analysis: Id,
 ) -> Result<Result<Active, NotStarted>, Error> {
     let row = query(
-        "SELECT active, limits, analysis.version, digest FROM analysis \
+        "SELECT active, run_on, limits, analysis.version, digest FROM analysis \
          LEFT JOIN module_version ON module_version.analysis_id = analysis.id \
          AND module_version.version = analysis.version \
          WHERE analysis.id = $1 AND analysis.profile_id = $2",
@@ -199,10 +199,12 @@ async fn active(
     if !row.flag("active")? {
         return not(ErrorCode::InactiveAnalysis, "is switched off; switch it on to run it");
     }
-    match (row.optional_number("version")?, row.optional_word("digest")?) {
-        (Some(version), Some(module)) => {
-            Ok(Ok(Active { module, version, limits: row.json("limits")? }))
-        }
+    let limits = row.json("limits")?;
+    if row.text("run_on")? == EXTERNAL {
+        return Ok(Ok(Active { module: None, limits }));
+    }
+    match (row.optional_word("digest")?, row.optional_number("version")?) {
+        (Some(digest), Some(version)) => Ok(Ok(Active { module: Some((digest, version)), limits })),
         _ => not(ErrorCode::NoModule, "has no module; upload one first"),
     }
 }

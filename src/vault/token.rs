@@ -101,6 +101,7 @@ impl Token {
 pub(super) struct HostKeys {
     token: Hmac<Sha256>,
     run_token: Hmac<Sha256>,
+    frame_token: Hmac<Sha256>,
     link: Hmac<Sha256>,
     owner: Hmac<Sha256>,
     decision: Hmac<Sha256>,
@@ -112,6 +113,7 @@ impl HostKeys {
         Self {
             token: mac(b"runner/token/v1"),
             run_token: mac(b"runner/run-token/v1"),
+            frame_token: mac(b"runner/frame-token/v1"),
             link: mac(b"runner/link/v1"),
             owner: mac(b"runner/token-owner/v1"),
             decision: mac(b"runner/decision/v1"),
@@ -138,31 +140,24 @@ impl Vault {
     /// Its form is that of an analysis token: `a-`, the run's id in 17 digits of base 62, and a
     /// MAC of the id, cut to 17 more digits: about 101 bits.
     pub fn run_token(&self, run: Id) -> Zeroizing<String> {
-        let mut id = [0; 16];
-        id[4..].copy_from_slice(run.as_bytes());
-        let tag = mac(&self.host.run_token, run.as_bytes());
-        let tag = tag.iter().take(16).fold(0, |tag, byte| tag << 8 | u128::from(*byte));
-        let mut text = Zeroizing::new(String::with_capacity(TOKEN_LENGTH));
-        text.push_str(TokenKind::Analysis.prefix());
-        push_number(&mut text, u128::from_be_bytes(id));
-        push_number(&mut text, tag);
-        text
+        token_of(&self.host.run_token, run)
     }
 
     /// The run that a token from [`Vault::run_token`] reads; nothing for any other text. Whether
     /// such a run exists is for the store to say.
     pub fn read_run_token(&self, text: &str) -> Option<Id> {
-        if TokenKind::of(text) != Some(TokenKind::Analysis) {
-            return None;
-        }
-        let number = text[2..2 + HALF_LENGTH].bytes().try_fold(0_u128, |number, digit| {
-            let value = DIGITS.iter().position(|other| *other == digit)?;
-            Some(number * 62 + value as u128)
-        })?;
-        let [0, 0, 0, 0, id @ ..] = number.to_be_bytes() else { return None };
-        let run = Id::from_bytes(id);
-        let right: bool = self.run_token(run).as_bytes().ct_eq(text.as_bytes()).into();
-        right.then_some(run)
+        run_of(&self.host.run_token, text)
+    }
+
+    /// The token that a delivered run takes with it to its listener, of the form of
+    /// [`Vault::run_token`]. It is kept nowhere; for how long it counts is for the run's row to say.
+    pub fn frame_token(&self, run: Id) -> Zeroizing<String> {
+        token_of(&self.host.frame_token, run)
+    }
+
+    /// The run that took a token from [`Vault::frame_token`] with it; nothing for any other text.
+    pub fn read_frame_token(&self, text: &str) -> Option<Id> {
+        run_of(&self.host.frame_token, text)
     }
 
     /// The signature under a statement of whose token a digest is, kept beside it in the store:
@@ -202,6 +197,34 @@ impl Vault {
     pub fn artefact_key(&self) -> Zeroizing<[u8; KEY_LENGTH]> {
         self.keyring.host_key(b"runner/artefact/v1")
     }
+}
+
+/// A run's token under one key.
+fn token_of(key: &Hmac<Sha256>, run: Id) -> Zeroizing<String> {
+    let mut id = [0; 16];
+    id[4..].copy_from_slice(run.as_bytes());
+    let tag = mac(key, run.as_bytes());
+    let tag = tag.iter().take(16).fold(0, |tag, byte| tag << 8 | u128::from(*byte));
+    let mut text = Zeroizing::new(String::with_capacity(TOKEN_LENGTH));
+    text.push_str(TokenKind::Analysis.prefix());
+    push_number(&mut text, u128::from_be_bytes(id));
+    push_number(&mut text, tag);
+    text
+}
+
+/// The run whose token under this key a text is; compared in constant time.
+fn run_of(key: &Hmac<Sha256>, text: &str) -> Option<Id> {
+    if TokenKind::of(text) != Some(TokenKind::Analysis) {
+        return None;
+    }
+    let number = text[2..2 + HALF_LENGTH].bytes().try_fold(0_u128, |number, digit| {
+        let value = DIGITS.iter().position(|other| *other == digit)?;
+        Some(number * 62 + value as u128)
+    })?;
+    let [0, 0, 0, 0, id @ ..] = number.to_be_bytes() else { return None };
+    let run = Id::from_bytes(id);
+    let right: bool = token_of(key, run).as_bytes().ct_eq(text.as_bytes()).into();
+    right.then_some(run)
 }
 
 /// Appends the lowest [`HALF_LENGTH`] digits of `number`, the highest of them first.
@@ -279,6 +302,16 @@ mod tests {
     }
 
     #[test]
+    fn what_reads_a_run_and_what_its_frame_takes_with_it_are_two_tokens() {
+        let vault = vault();
+        let run = Id::from_bytes(*b"some run id.");
+        let frame = vault.frame_token(run);
+        assert_eq!(vault.read_frame_token(&frame), Some(run));
+        assert_eq!(vault.read_run_token(&frame), None);
+        assert_eq!(vault.read_frame_token(&vault.run_token(run)), None);
+    }
+
+    #[test]
     fn any_other_character_voids_a_run_token() {
         let vault = vault();
         let token = vault.run_token(Id::from_bytes(*b"some run id."));
@@ -325,9 +358,10 @@ mod tests {
             vault.sign_owner(b"x"),
             vault.sign_decision(b"x"),
             mac(&vault.host.run_token, b"x"),
+            mac(&vault.host.frame_token, b"x"),
             mac(&keyed(&vault.artefact_key()[..]), b"x"),
         ];
-        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 6);
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
         assert_ne!(vault.token_digest(&vault.run_token(run)), [0; 32]);
     }
 

@@ -49,6 +49,19 @@ pub fn says(text: &str) -> Vec<u8> {
     ))
 }
 
+/// A command that prints `text` and a line end, and then computes for ever.
+#[track_caller]
+pub fn says_and_loops(text: &str) -> Vec<u8> {
+    let data: String = text.bytes().chain(*b"\n").map(|byte| format!("\\{byte:02x}")).collect();
+    let length = text.len() + 1;
+    wat(&format!(
+        r#"(module {WASI} (data (i32.const 1024) "{data}")
+            (func (export "_start")
+                (call $write (i32.const 1) (i32.const 1024) (i32.const {length}))
+                (loop (br 0))))"#
+    ))
+}
+
 /// A command that sleeps.
 #[track_caller]
 pub fn sleeps(milliseconds: u64) -> Vec<u8> {

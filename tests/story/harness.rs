@@ -115,8 +115,13 @@ impl Place {
 
     /// Starts `runner serve` on a free port and waits until it listens.
     pub fn serve(&self) -> Server {
+        self.serve_with(Stdio::null(), &[])
+    }
+
+    /// As [`Self::serve`], with its log there and these environment variables.
+    pub fn serve_with(&self, log: Stdio, variables: &[(&str, &str)]) -> Server {
         let mut command = self.command(["serve", "--listen", "127.0.0.1:0"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the server starts");
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut line = String::new();

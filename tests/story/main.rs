@@ -11,6 +11,7 @@ mod devices;
 mod docs;
 mod egress;
 mod exec;
+mod external;
 mod forgery;
 mod guest_api;
 mod guests;

@@ -184,7 +184,7 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
             ["name"] if method == Method::POST => TEXT,
             ["name"] => &["null", "word"],
             ["description" | "runtime"] => OPTIONAL_TEXT,
-            ["active"] => FLAG,
+            ["active" | "external"] => FLAG,
             ["run_on"] => ABSENT,
             ["tags" | "variables"] => &["null", "list"],
             ["limits"] => &["null", "object"],

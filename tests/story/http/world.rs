@@ -192,6 +192,7 @@ impl World {
             "description": "text",
             "active": true,
             "run_on": "tago",
+            "external": false,
             "runtime": "wasm",
             "tags": tags,
             "variables": variables,
