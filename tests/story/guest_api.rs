@@ -566,7 +566,9 @@ async fn requests_to_the_api_of_the_original_never_leave() {
     }
     let events =
         caller.one(json!({"request": {"url": "https://sse.tago.io/events?token=x"}})).await;
-    assert_eq!(events.refused(404).0, "not_found");
+    let (code, message) = events.refused(400);
+    assert_eq!(code, "invalid_request");
+    assert!(message.contains("not possible from inside a run"), "{message}");
 }
 
 #[tokio::test]
