@@ -8,6 +8,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::stream::Stream;
+use crate::by_hand;
 use crate::harness::{Api, Place, text};
 use crate::http::world::holds;
 
@@ -89,6 +90,32 @@ async fn connections_are_bounded_for_each_token_and_places_are_free_again() {
     streams.push(Stream::open(&api, &query(&other), None).await);
     streams.remove(0);
     streams.push(Stream::open(&api, &query(&one), None).await);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_too_slow_is_let_go_with_a_reason_and_holds_nobody_up() {
+    let api = Api::open().await;
+    let analysis = api.analysis("floods", &by_hand::floods(2_000)).await;
+    let (_, token) = token(&api, "never").await;
+    let query = format!("channel=analysis_console.{analysis}&token={token}");
+    let mut slow = Stream::open(&api, &query, None).await;
+    let mut quick = Stream::open(&api, &query, None).await;
+    assert_eq!(api.run(&analysis, json!([])).await["state"], "succeeded");
+    for _ in 0..2_000 {
+        quick.event().await.payload();
+    }
+    // Nothing can be asked about a connection that nobody reads.
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    let mut seen = 0;
+    let reason = loop {
+        let event = slow.event().await;
+        if event.name == "end" {
+            break event.data;
+        }
+        seen += 1;
+    };
+    assert!(reason.contains("read too slowly"), "{reason}");
+    assert!((1..2_000).contains(&seen), "{seen}");
 }
 
 #[test]
