@@ -251,6 +251,10 @@ async fn what_was_uploaded_before_there_were_roles_is_approved_by_the_upgrade_an
          ALTER TABLE profile DROP COLUMN approve_uploads; \
          ALTER TABLE profile DROP COLUMN bound; ALTER TABLE profile DROP COLUMN deleted_at; \
          ALTER TABLE attempt DROP COLUMN withheld; \
+         DROP INDEX run_delivered; DROP INDEX console_chunk_added; \
+         ALTER TABLE console_chunk DROP COLUMN added_at; \
+         ALTER TABLE analysis DROP COLUMN external; \
+         CREATE INDEX run_wake ON run (due_at) WHERE state = 'queued'; \
          DELETE FROM _sqlx_migrations WHERE version >= 5",
     )
     .await;

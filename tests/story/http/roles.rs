@@ -68,6 +68,8 @@ const TABLE: &[(Method, &str, By)] = &[
     (Method::PUT, "/action/{id}", DEVELOPER),
     (Method::DELETE, "/action/{id}", DEVELOPER),
     (Method::GET, "/action/{id}/slots", VIEWER),
+    // Each of its channels decides: see the stories of external mode.
+    (Method::GET, "/events", By::Everybody),
     // Its signature decides.
     (Method::POST, "/hook/{id}", By::Everybody),
     (Method::GET, "/device", VIEWER),
@@ -105,11 +107,13 @@ async fn token(api: &Api, role: Role) -> String {
     text(&api.post("/tokens", new).await.ok()["token"])
 }
 
-/// A right body, which sets no tags where only administrators may.
+/// A right body, which sets nothing that only administrators may set.
 fn body(world: &World, role: Role, method: &Method, template: &str) -> Value {
     let mut body = world.body(method, template).unwrap_or(Value::Null);
     if role != Role::Administrator && TAGGING.contains(&(method.clone(), template)) {
-        body.as_object_mut().expect("an object").remove("tags");
+        let fields = body.as_object_mut().expect("an object");
+        fields.remove("tags");
+        fields.remove("external");
     }
     body
 }
