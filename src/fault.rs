@@ -135,7 +135,7 @@ codes! {
     NotSupported "not_supported" => "The original has this; this version of the runner does not.";
     Unauthenticated "unauthenticated" => "No token was sent, or it is not valid.";
     InvalidSignature "invalid_signature" => "The request to a webhook is not signed as it must be.";
-    Denied "denied" => "The token is valid, but no policy allows this.";
+    Denied "denied" => "The token is valid, but neither its role nor a policy allows this.";
     NotFound "not_found" => "There is no such thing.";
     AnalysisNotFound "analysis_not_found" => "There is no such analysis.";
     MethodNotAllowed "method_not_allowed" => "The path exists, but not with this method.";

@@ -202,6 +202,19 @@ fn check_tags(caller: &Caller, sent: bool) -> Result<(), Refusal> {
     Err(Refusal::new(ErrorCode::Denied, message))
 }
 
+/// Refuses topics of which a profile would never hear: the broker is the host's, and of its messages
+/// each profile but the first has those whose topic begins with its id.
+fn check_topics(caller: &Caller, trigger: &Trigger) -> Result<(), Refusal> {
+    let profile = caller.tenant.profile();
+    let Trigger::MqttTopic(entries) = trigger else { return Ok(()) };
+    let own = format!("{profile}/");
+    if caller.runner.is_first(profile) || entries.iter().all(|e| e.topic.starts_with(&own)) {
+        return Ok(());
+    }
+    let message = format!("trigger: topics of this profile begin with {own}, as in {own}sensors/#");
+    Err(Refusal::invalid(message))
+}
+
 /// What names a secret is the administrator's: to make, to change and to delete.
 fn check_secret(caller: &Caller, trigger: &Trigger) -> Result<(), Refusal> {
     if trigger.secret().is_none() || caller.require_administrator().is_ok() {
@@ -235,6 +248,7 @@ async fn check(caller: &Caller, action: &Action) -> Result<(), Refusal> {
                        and start the server again";
         return Err(Refusal::invalid(message));
     }
+    check_topics(caller, &action.trigger)?;
     check_secret(caller, &action.trigger)?;
     if let Some(secret) = action.trigger.secret() {
         match caller.tenant.secret(secret).await {

@@ -16,7 +16,7 @@ use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::pipeline::{GuestRun, Runner, Snapshot, frame_counts};
 use crate::policy::{Action, Object, ResourceType};
-use crate::store::{Tenant, TokenOwner};
+use crate::store::{self, Tenant, TokenOwner};
 use crate::vault::TokenKind;
 
 /// The headers that may carry a token, as the original's clients send them.
@@ -30,6 +30,10 @@ const TOKEN_HEADERS: [&str; 8] = [
     "network-token",
     "middleware-token",
 ];
+
+/// The header by which a command on this machine says which profile it works in. With a token it
+/// means nothing: that belongs to one.
+pub const PROFILE_HEADER: &str = "runner-profile";
 
 /// Who calls, with what they may reach.
 pub struct Caller {
@@ -69,7 +73,9 @@ impl FromRequestParts<State> for Caller {
         let guest = of_guest(&parts.extensions).cloned();
         let recognised = match (parts.extensions.get::<Trusted>(), &guest) {
             (None, Some(run)) => recognise_guest(&runner, run, &parts.headers).await?,
-            (Some(Trusted(principal)), _) => Recognised::of(principal.clone(), runner.profile()),
+            (Some(Trusted(principal)), _) => {
+                Recognised::of(principal.clone(), chosen(&runner, &parts.headers).await?)
+            }
             (None, None) => recognise(&runner, sent_token(&parts.headers)?).await?,
         };
         Self::new(runner, recognised, guest).await
@@ -120,6 +126,25 @@ impl Shown {
     pub(super) fn in_headers(runner: &Runner, headers: &HeaderMap) -> Result<Self, Refusal> {
         Self::new(runner, sent_token(headers)?)
     }
+}
+
+/// The profile that a command on this machine works in: the first one, or the one that the header
+/// names or has as its id.
+async fn chosen(runner: &Runner, headers: &HeaderMap) -> Result<Id, Refusal> {
+    let Some(text) = headers.get(PROFILE_HEADER) else { return Ok(runner.profile()) };
+    let unknown = |text: &str| {
+        let message = format!("there is no profile {text:?}; `runner profile list` shows them");
+        Refusal::new(ErrorCode::NotFound, message)
+    };
+    let text = std::str::from_utf8(text.as_bytes()).map_err(|_| unknown("that is not text"))?;
+    let found = match text.parse::<Id>() {
+        Ok(id) => runner.tenant(id).itself().await.map(|profile| profile.id),
+        Err(_) => runner.host().profile_named(text).await,
+    };
+    found.map_err(|error| match error {
+        store::Error::NotFound => unknown(text),
+        other => other.into(),
+    })
 }
 
 /// The token that a request carries.
@@ -229,7 +254,7 @@ impl Caller {
         guest: Option<Arc<GuestRun>>,
     ) -> Result<Self, Refusal> {
         let Recognised { principal, profile, frame } = recognised;
-        let tenant = runner.tenant(profile);
+        let tenant = runner.tenant_of(profile).await?;
         let snapshot = match &principal {
             Principal::Analysis { id } => Some(match &guest {
                 Some(run) if run.withheld && run.analysis == *id => {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::caller::Caller;
 use super::reply::{Failure, Refusal};
+use crate::fault::ErrorCode;
 use crate::metrics::{self, Metrics};
 
 /// The route of requests that no route takes.
@@ -21,6 +22,11 @@ const UNKNOWN: &str = "unknown";
         (status = "4XX", body = Failure)))]
 pub async fn metrics(caller: Caller) -> Result<Response, Refusal> {
     caller.require_administrator()?;
+    if !caller.runner.is_first(caller.tenant.profile()) {
+        let message = "Authorization Denied: metrics count what all profiles do together; only \
+                       administrators of the host's first profile read them";
+        return Err(Refusal::new(ErrorCode::Denied, message));
+    }
     let open = caller.runner.host().open_runs().await?;
     let open: Vec<_> = open.into_iter().map(|(state, runs)| (state.as_str(), runs)).collect();
     let text = caller.runner.metrics().text(&open).map_err(|error| Refusal::internal(&error))?;

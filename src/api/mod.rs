@@ -28,6 +28,8 @@ mod module;
 mod path;
 mod plaintext;
 mod position;
+mod profile;
+mod profile_tokens;
 mod query;
 mod reply;
 mod run;
@@ -59,7 +61,7 @@ use crate::id::Id;
 use crate::pipeline::Runner;
 use crate::tag::Tags;
 
-pub use caller::Trusted;
+pub use caller::{PROFILE_HEADER, Trusted};
 use metrics::Counting;
 use reply::Refusal;
 
@@ -119,6 +121,11 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(hook::receive))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
+        .routes(routes!(profile::list, profile::create))
+        .routes(routes!(profile::info, profile::edit, profile::delete))
+        .routes(routes!(profile_tokens::list, profile_tokens::create))
+        .routes(routes!(profile_tokens::delete))
+        .routes(routes!(profile::account))
 }
 
 /// The whole API. As long as the router is there, it also answers the guests of this runner, on
@@ -150,6 +157,8 @@ pub fn router(runner: Arc<Runner>) -> Router {
 /// What clients of the original may try: refused with what there is instead.
 fn refused() -> Router<State> {
     Router::new()
+        .route("/account/login", any(profile::no_login))
+        .route("/account/profile/token", any(profile::no_login))
         .route("/analysis/services/{*service}", any(services::others))
         .route("/data", put(data::unsupported).delete(data::unsupported))
         .route("/device/{id}/data", put(data::unsupported).delete(data::unsupported))

@@ -15,7 +15,7 @@ use crate::audit::{Entry, Event};
 use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::store::{self, NewToken, TokenOwner};
+use crate::store::{self, NewToken, Tenant, TokenOwner};
 use crate::tag::is_label;
 use crate::vault::{self, TokenKind};
 
@@ -101,12 +101,13 @@ pub async fn create(caller: Caller, Body(new): Body<TokenRequest>) -> Answer<Tok
         Refusal::invalid(format!("there is no role {:?}; there are {}", new.role, Role::list()))
     })?;
     let expires_at = expires_at(new.expire_time.as_deref())?;
-    Ok(Success::created(make(&caller, new.name, role, expires_at).await?))
+    Ok(Success::created(make(&caller, &caller.tenant, new.name, role, expires_at).await?))
 }
 
-/// Makes a token with a checked role.
+/// Makes a token for a profile.
 pub async fn make(
     caller: &Caller,
+    tenant: &Tenant,
     name: String,
     role: Role,
     expires_at: Option<Timestamp>,
@@ -127,11 +128,11 @@ pub async fn make(
     let id = token.id;
     let detail = json!({"name": token.name, "role": role, "hint": token.hint});
     let entry = Entry::new(caller, Event::TokenCreate, id, &detail);
-    let (vault, profile) = (caller.runner.vault(), caller.tenant.profile());
+    let (vault, profile) = (caller.runner.vault(), tenant.profile());
     let digest = vault.token_digest(text.as_str());
     let owner = TokenOwner::Token { id, role, profile, expires_at };
     let bound = vault.sign_owner(owner.statement(&digest).as_bytes());
-    caller.tenant.create_token(NewToken { token, digest, bound }, entry).await?;
+    tenant.create_token(NewToken { token, digest, bound }, entry).await?;
     Ok(TokenMade { id, token: (&text).into() })
 }
 

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use super::events::Events;
 use super::failure::Failure;
 use super::transport::{Received, Server, receive, send_to_socket, stream_from_socket};
+use crate::api::PROFILE_HEADER;
 use crate::fault::ErrorCode;
 
 /// How long an answer may take, but for `exec`. The longest wait the API offers is 50 seconds;
@@ -34,6 +35,8 @@ const PAGE: usize = 100;
 pub struct Client {
     route: Route,
     token: Option<HeaderValue>,
+    /// The profile that commands of this machine work in, where it is not the first.
+    profile: Option<HeaderValue>,
 }
 
 enum Route {
@@ -150,12 +153,12 @@ impl Query {
 impl Client {
     /// Asks a router in this process.
     pub fn router(router: Router) -> Self {
-        Self { route: Route::Router(router), token: None }
+        Self { route: Route::Router(router), token: None, profile: None }
     }
 
     /// Asks the server that listens on the socket at `path`.
     pub fn socket(path: PathBuf) -> Self {
-        Self { route: Route::Socket(path), token: None }
+        Self { route: Route::Socket(path), token: None, profile: None }
     }
 
     /// Asks the server at `url` with `token`, over TLS if it begins with `https://`.
@@ -173,7 +176,17 @@ impl Client {
             Ok::<_, Failure>(value)
         };
         let server = Route::Server(Server::new(url, insecure_http)?);
-        Ok(Self { route: server, token: token.map(header).transpose()? })
+        Ok(Self { route: server, token: token.map(header).transpose()?, profile: None })
+    }
+
+    /// The same within a profile, by its name or id; none stands for the first one.
+    pub fn within(mut self, profile: Option<&str>) -> Result<Self, Failure> {
+        let header = |name: &str| {
+            HeaderValue::from_bytes(name.as_bytes())
+                .map_err(|_| Failure::usage("--profile holds characters that no name has"))
+        };
+        self.profile = profile.map(header).transpose()?;
+        Ok(self)
     }
 
     /// Sends one request and opens the envelope of its answer.
@@ -324,6 +337,9 @@ impl Client {
         }
         if let Some(token) = &self.token {
             request = request.header("token", token);
+        }
+        if let Some(profile) = &self.profile {
+            request = request.header(PROFILE_HEADER, profile);
         }
         request.body(Full::new(bytes)).map_err(Failure::usage)
     }

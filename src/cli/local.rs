@@ -65,6 +65,10 @@ pub async fn connect(
     works: bool,
     local: &mut Option<Local>,
 ) -> Result<Client, Failure> {
+    if let (Some(_), Some(_)) = (&global.server, &global.profile) {
+        return Err(Failure::usage("--profile is for the data directory of this machine")
+            .hint("a token of that profile in RUNNER_TOKEN, without --profile"));
+    }
     if let Some(url) = &global.server {
         return Client::server(url, Global::token(), global.insecure_http);
     }
@@ -78,10 +82,10 @@ pub async fn connect(
                 let worker = works.then(|| runner.start_worker());
                 let trusted = router.clone().layer(Extension(this_user()));
                 *local = Some(Local { runner, worker, router });
-                return Ok(Client::router(trusted));
+                return Client::router(trusted).within(global.profile.as_deref());
             }
             Err(OpenError::Locked(_)) if UnixStream::connect(&socket).await.is_ok() => {
-                return Ok(Client::socket(socket));
+                return Client::socket(socket).within(global.profile.as_deref());
             }
             Err(OpenError::Locked(_)) if started.elapsed() < PATIENCE => {
                 tokio::time::sleep(PAUSE).await;

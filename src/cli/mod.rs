@@ -27,6 +27,7 @@ mod new;
 mod output;
 mod policy;
 mod policy_rules;
+mod profile;
 mod resolve;
 mod run;
 mod saves;
@@ -120,6 +121,9 @@ pub struct Global {
     /// Ask the runner at this address, with the token in RUNNER_TOKEN
     #[arg(long, global = true, value_name = "URL", env = "RUNNER_SERVER", hide_env_values = true)]
     pub server: Option<String>,
+    /// Work in this profile of the data directory, by name or id; a token belongs to one profile
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -199,6 +203,9 @@ pub enum ApiCommand {
     /// Keep the tokens that people and programs use the API with
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Keep profiles: tenants that see nothing of one another
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// `exec --analysis`: hand over a [`Command::Exec`] that names an analysis.
     #[command(skip)]
     Exec(ExecArgs),
@@ -341,6 +348,7 @@ async fn execute(command: ApiCommand, session: &mut Session) -> Result<(), Failu
         ApiCommand::Run(command) => command.execute(session).await,
         ApiCommand::Device(command) => command.execute(session).await,
         ApiCommand::Token(command) => command.execute(session).await,
+        ApiCommand::Profile(command) => command.execute(session).await,
         ApiCommand::Exec(args) => exec::exec_in_analysis(args, session).await,
     }
 }

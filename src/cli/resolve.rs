@@ -38,6 +38,10 @@ pub const DEVICE: Noun = Noun { word: "device", plural: "devices", path: "/devic
 /// Tokens of people and programs.
 pub const TOKEN: Noun = Noun { word: "token", plural: "tokens", path: "/tokens", name: "name" };
 
+/// Profiles.
+pub const PROFILE: Noun =
+    Noun { word: "profile", plural: "profiles", path: "/profile", name: "name" };
+
 impl Noun {
     /// Where all of them stand.
     pub fn path(&self) -> &'static str {

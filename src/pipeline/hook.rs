@@ -10,8 +10,8 @@ use std::time::Duration;
 use hashlink::LruCache;
 use serde_json::json;
 
-use super::Runner;
 use super::event::Event;
+use super::{ProfileError, Runner};
 use crate::action::{Refused, Signature, Trigger, Verified, Webhook};
 use crate::analysis::Digest;
 use crate::audit;
@@ -51,6 +51,18 @@ pub enum HookError {
     /// The store refused or failed.
     #[error(transparent)]
     Store(store::Error),
+}
+
+impl From<ProfileError> for HookError {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::Store(error) => error.into(),
+            other => {
+                tracing::error!(error = %other, "the keys of a hook's profile cannot be had");
+                Self::CannotVerify
+            }
+        }
+    }
 }
 
 impl From<store::Error> for HookError {
@@ -100,7 +112,7 @@ impl Runner {
         key: Option<String>,
         chain: Chain,
     ) -> Result<Hooked, HookError> {
-        let tenant = self.tenant(self.host().action_profile(action).await?);
+        let tenant = self.tenant_of(self.host().action_profile(action).await?).await?;
         let stored = tenant.action(action).await?.action;
         let Trigger::Webhook(webhook) = stored.trigger else { return Err(HookError::NoHook) };
         if !stored.active {

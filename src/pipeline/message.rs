@@ -62,6 +62,9 @@ impl Message {
             let Trigger::MqttTopic(entries) = &stored.action.trigger else { continue };
             let matching: Vec<_> = entries.iter().filter(|e| e.matches(&self.topic)).collect();
             let Some(first) = matching.first() else { continue };
+            if !runner.may_hear(stored.profile, &self.topic) {
+                continue;
+            }
             if !self.filters.is_empty() && !self.filters.contains(&number(&first.topic)) {
                 continue;
             }

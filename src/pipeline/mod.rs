@@ -23,6 +23,7 @@ mod mqtt;
 mod network;
 mod open;
 mod prepared;
+mod profiles;
 mod request;
 mod retention;
 mod scheduler;
@@ -67,6 +68,7 @@ pub use guest_api::{GuestApi, GuestRun, is_api};
 pub use hook::{HookError, Hooked};
 pub use listeners::{Full, Listener, Listeners, Listening, Offer, Seat};
 pub use open::{OpenError, Settings};
+pub use profiles::ProfileError;
 pub use request::{ExecRequest, Repeats, RequestError};
 pub use retention::{Pruned, Retention};
 pub use snapshot::Snapshot;
@@ -112,6 +114,8 @@ pub struct Runner {
     slots: Arc<Semaphore>,
     /// Held while module files and the versions that name them change together.
     module_turn: tokio::sync::Mutex<()>,
+    /// Held while the profiles and the keyring change together.
+    profile_turn: tokio::sync::Mutex<()>,
     worker: String,
     profile: Id,
     // Declared last: the lock is given back when all else is gone.
@@ -293,7 +297,7 @@ impl Runner {
             .map_err(|error| internal(&error))
     }
 
-    /// The profile of local commands.
+    /// The first profile: local commands work in it unless told otherwise, and it is the host's own.
     pub fn profile(&self) -> Id {
         self.profile
     }

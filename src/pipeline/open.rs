@@ -28,7 +28,7 @@ use crate::script;
 use crate::store::{self, DataDirectory, Host, Store};
 use crate::vault::{self, Keyring, RootKey, RootKeyError, Vault};
 
-/// The name of the one profile.
+/// The name of the first profile.
 const PROFILE: &str = "default";
 
 /// How a [`Runner`] is set up.
@@ -195,6 +195,7 @@ impl Runner {
             guests: Guests::start()?,
             slots: Arc::new(Semaphore::new(slots)),
             module_turn: tokio::sync::Mutex::default(),
+            profile_turn: tokio::sync::Mutex::default(),
             worker: Id::generate(Timestamp::now()).to_string(),
             profile,
             _directory: directory,

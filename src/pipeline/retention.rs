@@ -82,7 +82,8 @@ impl Runner {
         if let Some(keep) = keep.audit {
             pruned.audit = self.prune_all(Past::Audit { keep }).await?;
         }
-        pruned.expired = self.prune_all(Past::Expired).await?;
+        pruned.expired = self.prune_all(Past::Deleted).await?;
+        pruned.expired += self.prune_all(Past::Expired).await?;
         self.follows(LEASE).await?;
         Ok(pruned)
     }

@@ -261,6 +261,9 @@ pub(super) async fn give_up(runner: &Runner) {
 
 /// Starts what is due now, then waits until something is.
 async fn round(runner: &Arc<Runner>) -> Result<(), Error> {
+    if let Err(error) = runner.learn_new().await {
+        tracing::error!(%error, "the keys of a new profile cannot be had");
+    }
     let host = runner.host();
     let changed = runner.changes.0.notified();
     tokio::pin!(changed);

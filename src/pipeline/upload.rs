@@ -139,6 +139,12 @@ impl Runner {
     ) -> Result<(), store::Error> {
         let _turn = self.module_turn.lock().await;
         let digests = tenant.delete_analysis(analysis, entry).await?;
+        self.remove_modules(digests).await;
+        Ok(())
+    }
+
+    /// Removes the bytes of modules that no analysis uses, and what they were compiled to.
+    pub(super) async fn remove_modules(&self, digests: Vec<Digest>) {
         for digest in &digests {
             if let Err(error) = self.modules.remove(digest).await {
                 tracing::warn!(%digest, %error, "an unused module could not be removed");
@@ -155,7 +161,6 @@ impl Runner {
         if let Err(error) = removed.await {
             tracing::warn!(%error, "compiled modules could not be removed");
         }
-        Ok(())
     }
 }
 

@@ -250,6 +250,9 @@ impl Runner {
                 return Err(error);
             }
             for due in batch.undecided {
+                if let Err(error) = self.learn_new().await {
+                    tracing::error!(%error, "the keys of a new profile cannot be had");
+                }
                 let tenant = self.tenant(due.profile);
                 let (analysis, module) = (due.run.analysis, &due.run.module);
                 let loaded =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::connection::{Row, Target};
 use super::statement::query;
-use super::{Error, Store};
+use super::{Connection, Error, Store, profiles};
 use crate::analysis::{Digest, Form};
 use crate::auth::Role;
 use crate::clock::Timestamp;
@@ -143,27 +143,9 @@ impl Host {
                 if founded.fetch_optional(&mut *connection).await?.is_some() {
                     return Err(Error::Exists);
                 }
-                query(
-                    "INSERT INTO profile (id, name, generation, created_at) VALUES ($1, $2, 1, $3)",
-                )
-                .bind(profile.to_string())
-                .bind(name)
-                .bind(at.as_millis())
-                .execute(&mut *connection)
-                .await?;
+                profiles::insert(connection, profile, name, at).await?;
                 for key in keys {
-                    query(
-                        "INSERT INTO wrapped_key (id, kind, profile_id, root_key_id, wrapped, \
-                         created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-                    )
-                    .bind(key.id.to_string())
-                    .bind(key.kind.as_str())
-                    .bind(key.profile.map(|profile| profile.to_string()))
-                    .bind(key.root_key_id)
-                    .bind(key.wrapped)
-                    .bind(key.created_at.as_millis())
-                    .execute(&mut *connection)
-                    .await?;
+                    keep_key(connection, key).await?;
                 }
                 Ok(())
             })
@@ -173,9 +155,8 @@ impl Host {
 
     /// The ids of all profiles, the oldest first.
     pub async fn profiles(&self) -> Result<Vec<Id>, Error> {
-        let rows = query("SELECT id FROM profile ORDER BY created_at, id")
-            .fetch_all(&self.store.readers)
-            .await?;
+        let select = "SELECT id FROM profile WHERE deleted_at IS NULL ORDER BY created_at, id";
+        let rows = query(select).fetch_all(&self.store.readers).await?;
         rows.iter().map(|row| row.id("id")).collect()
     }
 
@@ -272,6 +253,23 @@ impl Host {
             .await?;
         row.id("profile_id")
     }
+}
+
+/// Inserts a wrapped key.
+pub(super) async fn keep_key(connection: &mut Connection, key: WrappedKey) -> Result<(), Error> {
+    query(
+        "INSERT INTO wrapped_key (id, kind, profile_id, root_key_id, wrapped, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(key.id.to_string())
+    .bind(key.kind.as_str())
+    .bind(key.profile.map(|profile| profile.to_string()))
+    .bind(key.root_key_id)
+    .bind(key.wrapped)
+    .bind(key.created_at.as_millis())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The wrapped keys of a database.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::statement::{QueryBuilder, query};
-use super::{Connection, Error, Host};
+use super::{Connection, Error, Host, profiles};
 use crate::clock::Timestamp;
 use crate::id::Id;
 
@@ -51,6 +51,8 @@ pub enum Past {
         /// How long entries are kept.
         keep: Duration,
     },
+    /// What profiles left that were deleted, but for the audit.
+    Deleted,
     /// Idempotency keys and leases that ended, and modules in the store that no version names.
     Expired,
 }
@@ -73,6 +75,7 @@ impl Host {
                         slots(connection, profile, minus(now, keep)).await
                     }
                     Past::Audit { keep } => audit(connection, minus(now, keep)).await,
+                    Past::Deleted => profiles::prune(connection, BATCH).await,
                     Past::Expired => expired(connection, now).await,
                 }
             })
@@ -116,6 +119,19 @@ async fn runs(
         select.push(" AND state <> 'dead'");
     }
     select.push(" ORDER BY finished_at LIMIT ").push_bind(BATCH);
+    remove(connection, select).await
+}
+
+/// Removes a batch of the runs of a profile, but for those that still run.
+pub(super) async fn runs_of(connection: &mut Connection, profile: &str) -> Result<u64, Error> {
+    let mut select = QueryBuilder::new("SELECT id FROM run WHERE state <> 'running'");
+    select.push(" AND profile_id = ").push_bind(profile);
+    select.push(" LIMIT ").push_bind(BATCH);
+    remove(connection, select).await
+}
+
+/// Removes the selected runs with all that belongs to them.
+async fn remove(connection: &mut Connection, select: QueryBuilder) -> Result<u64, Error> {
     let rows = select.build().fetch_all(&mut *connection).await?;
     let ids: Vec<String> = rows.iter().map(|row| row.text("id")).collect::<Result<_, _>>()?;
     if ids.is_empty() {

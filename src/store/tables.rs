@@ -49,6 +49,11 @@ impl Table {
         select.build()
     }
 
+    /// Adds the names of the key's columns.
+    pub(super) fn push_key(&self, query: &mut QueryBuilder) {
+        push_names(query, self.key.iter().copied());
+    }
+
     /// The key of the last row.
     pub(super) fn last(&self) -> Query {
         let mut select = QueryBuilder::new("SELECT ");

@@ -110,6 +110,13 @@ impl Tenant {
         write.await
     }
 
+    /// The id of the token with this digest.
+    pub async fn token_by_digest(&self, digest: &[u8; 32]) -> Result<Id, Error> {
+        let select = query("SELECT id FROM token WHERE digest = $1 AND profile_id = $2");
+        let select = select.bind(&digest[..]).bind(self.profile.to_string());
+        select.fetch_one(&self.store.readers).await?.id("id")
+    }
+
     /// One token.
     pub async fn token(&self, id: Id) -> Result<Token, Error> {
         let filter = Filter { id: Some(id), ..Filter::default() };
@@ -118,10 +125,24 @@ impl Tenant {
 
     /// Tokens in the order of their names.
     pub async fn tokens(&self, filter: &Filter, page: Page) -> Result<Vec<Token>, Error> {
+        self.read_tokens(filter, page, "name, id").await
+    }
+
+    /// Tokens, the newest first.
+    pub async fn newest_tokens(&self, filter: &Filter, page: Page) -> Result<Vec<Token>, Error> {
+        self.read_tokens(filter, page, "created_at DESC, id DESC").await
+    }
+
+    async fn read_tokens(
+        &self,
+        filter: &Filter,
+        page: Page,
+        order: &'static str,
+    ) -> Result<Vec<Token>, Error> {
         let mut query = QueryBuilder::new(COLUMNS);
         query.push(" WHERE profile_id = ").push_bind(self.profile.to_string());
         filter.push(&mut query, "name");
-        page.push(&mut query, "name, id");
+        page.push(&mut query, order);
         let rows = query.build().fetch_all(&self.store.readers).await?;
         let token = |row: &Row| {
             Ok(Token {

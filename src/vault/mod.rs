@@ -25,7 +25,7 @@ mod uses;
 #[cfg(test)]
 mod vectors;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -92,7 +92,8 @@ pub enum Error {
 ///
 /// It may be shared between threads. It cannot be cloned, printed or serialised.
 pub struct Vault {
-    keyring: Keyring,
+    /// Replaced as a whole when profiles come and go.
+    keyring: RwLock<Keyring>,
     host: HostKeys,
 }
 
@@ -101,7 +102,17 @@ opaque!(Vault);
 impl Vault {
     /// A vault with these keys.
     pub fn new(keyring: Keyring) -> Self {
-        Self { host: HostKeys::derive(&keyring), keyring }
+        Self { host: HostKeys::derive(&keyring), keyring: RwLock::new(keyring) }
+    }
+
+    /// Goes on with the data keys of another keyring of the same host.
+    pub fn replace(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+    }
+
+    /// Whether there is a key that seals for this profile.
+    pub fn knows(&self, profile: Id) -> bool {
+        self.keys(profile).is_some()
     }
 
     /// Seals a secret's value with the profile's newest key. Every call yields other bytes.
@@ -160,11 +171,12 @@ impl Vault {
 
     fn part_cipher(&self, profile: Id, owner: Owner) -> Result<PartCipher, Error> {
         let keys = self.keys(profile).ok_or(Error::NoDataKey(profile))?;
-        Ok(PartCipher::new(keys, owner))
+        Ok(PartCipher::new(&keys, owner))
     }
 
-    fn keys(&self, profile: Id) -> Option<&Arc<DataKeys>> {
-        self.keyring.data_keys(profile)
+    fn keys(&self, profile: Id) -> Option<Arc<DataKeys>> {
+        let keyring = self.keyring.read().unwrap_or_else(PoisonError::into_inner);
+        keyring.data_keys(profile).cloned()
     }
 }
 
@@ -338,6 +350,28 @@ mod tests {
         assert_eq!(vault.seal_secret(&secret, VALUE), Err(Error::NoDataKey(OTHER)));
         let sealed = vault.seal(OTHER, &Part::Scope { run: RUN }, b"");
         assert_eq!(sealed, Err(Error::NoDataKey(OTHER)));
+    }
+
+    #[test]
+    fn profiles_come_and_go_with_the_keyring() {
+        let root = RootKey::generate();
+        let (mut keyring, host) = Keyring::create(&root, NOW);
+        let first = keyring.add_profile(&root, PROFILE, NOW);
+        let vault = Vault::new(keyring);
+        let part = Part::Scope { run: RUN };
+        let sealed = vault.seal(PROFILE, &part, b"scope").unwrap();
+        let token = vault.token_digest("p-x");
+        assert!(vault.knows(PROFILE) && !vault.knows(OTHER_PROFILE));
+
+        let mut keyring = Keyring::open(&root, &[host.clone(), first.clone()]).unwrap();
+        keyring.add_profile(&root, OTHER_PROFILE, NOW);
+        vault.replace(keyring);
+        assert!(vault.knows(OTHER_PROFILE));
+        assert_eq!(**vault.open(PROFILE, &part, &sealed).unwrap(), *b"scope");
+        assert_eq!(vault.token_digest("p-x"), token, "the host's keys are the same");
+
+        vault.replace(Keyring::open(&root, &[host]).unwrap());
+        assert_eq!(vault.open(PROFILE, &part, &sealed), Err(Error::DoesNotOpen));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! writer of the database can make none of them. Artefacts are megabytes: the sandbox gets a key of
 //! that kind and authenticates them with BLAKE3.
 
+use std::sync::PoisonError;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -195,7 +197,8 @@ impl Vault {
 
     /// The key that authenticates compiled artefacts.
     pub fn artefact_key(&self) -> Zeroizing<[u8; KEY_LENGTH]> {
-        self.keyring.host_key(b"runner/artefact/v1")
+        let keyring = self.keyring.read().unwrap_or_else(PoisonError::into_inner);
+        keyring.host_key(b"runner/artefact/v1")
     }
 }
 

@@ -33,6 +33,7 @@ mod operations;
 mod oracle;
 mod policies;
 mod postgres;
+mod profiles;
 mod queue;
 mod reasons;
 mod redaction;

@@ -162,6 +162,7 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
         ("PUT", "/secrets/{id}" | "/analysis/{id}" | "/am/{id}" | "/device/{id}", []) => {
             &["object", "nothing"]
         }
+        ("PUT", "/profile/{id}", []) => &["object", "nothing"],
         ("POST", "/analysis/{id}/run" | "/analysis/{id}/exec", []) => &["object", "nothing"],
         ("PUT", "/action/{id}", []) => &["object", "nothing"],
         ("POST" | "PUT", _, []) => &[],
@@ -286,6 +287,10 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
 
         ("POST", "/tokens", ["name"]) | ("PUT", "/tokens/{id}", ["name"]) => TEXT,
         ("POST", "/tokens", ["expire_time"]) => ABSENT,
+        ("POST", "/profile" | "/profile/{id}/token", ["name"]) => TEXT,
+        ("POST", "/profile/{id}/token", ["role" | "expire_time"]) => ABSENT,
+        ("PUT", "/profile/{id}", ["name"]) => &["null", "word"],
+        ("PUT", "/profile/{id}", ["approve_uploads"]) => FLAG,
         _ => &[],
     }
 }
@@ -294,6 +299,9 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
 fn unique(body: &mut Value, template: &str, number: usize) {
     if template == "/secrets" {
         body["key"] = json!(format!("K{number}"));
+    }
+    if template == "/profile" {
+        body["name"] = json!(format!("profile {number}"));
     }
 }
 
@@ -304,10 +312,11 @@ async fn remove(world: &World, template: &str, answer: &Value) {
         "/action" => &answer["result"]["action"],
         "/device" => &answer["result"]["device_id"],
         "/device/token" => &answer["result"]["token"],
-        "/secrets" | "/analysis" | "/tokens" => &answer["result"]["id"],
+        "/secrets" | "/analysis" | "/tokens" | "/profile" => &answer["result"]["id"],
+        "/profile/{id}/token" => &answer["result"]["id"],
         _ => return,
     };
-    world.api.delete(&format!("{template}/{}", text(id))).await.ok();
+    world.api.delete(&format!("{}/{}", world.fill(template), text(id))).await.ok();
 }
 
 /// One operation, every field, every hostile value.
@@ -441,6 +450,9 @@ sweeps! {
     an_action_to_be_edited_is_swept: PUT "/action/{id}";
     a_token_to_be_made_is_swept: POST "/tokens";
     a_token_to_be_edited_is_swept: PUT "/tokens/{id}";
+    a_profile_to_be_made_is_swept: POST "/profile";
+    a_profile_to_be_edited_is_swept: PUT "/profile/{id}";
+    a_token_of_a_profile_to_be_made_is_swept: POST "/profile/{id}/token";
 }
 
 #[tokio::test]

@@ -193,7 +193,8 @@ async fn tokens_are_shown_once_and_kept_only_as_a_hint() {
     let shown = api.get(&format!("/tokens/{token}")).await.ok();
     let hint = format!("p-…{}", &administrator[32..]);
     assert_eq!(shown["hint"], *hint);
-    assert_eq!(api.get("/tokens").await.ok()[0]["hint"], *hint);
+    let named = api.get("/tokens?filter[name]=world&fields=hint").await.ok();
+    assert_eq!(named[0]["hint"], *hint);
     for (method, template) in operations() {
         let path = world.fill(&template);
         // The first of these makes another, and shows that; the others open with other tokens.

@@ -7,14 +7,14 @@ use runner::auth::Role;
 use serde_json::{Value, json};
 
 use super::world::{OF_GUESTS, SENTINEL, World, operations};
-use crate::harness::{Api, text};
+use crate::harness::{Answer, Api, Place, settings, text};
 
 /// Who may call an operation.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum By {
     /// A role, and those above it.
     Role(Role),
-    /// No role: the token of a device, or the guest of a run.
+    /// No role: the token of a device, the guest of a run, or who runs the host.
     NoRole,
     /// Everybody: no token is looked at.
     Everybody,
@@ -76,10 +76,10 @@ const TABLE: &[(Method, &str, By)] = &[
     (Method::POST, "/device", DEVELOPER),
     (Method::GET, "/device/{id}", VIEWER),
     (Method::PUT, "/device/{id}", DEVELOPER),
-    (Method::DELETE, "/device/{id}", DEVELOPER),
     (Method::POST, "/device/token", ADMINISTRATOR),
     (Method::GET, "/device/token/{id}", ADMINISTRATOR),
     (Method::DELETE, "/device/token/{id}", ADMINISTRATOR),
+    (Method::DELETE, "/device/{id}", DEVELOPER),
     (Method::GET, "/device/{id}/data", VIEWER),
     (Method::POST, "/device/{id}/data", DEVELOPER),
     (Method::GET, "/data", By::NoRole),
@@ -89,6 +89,15 @@ const TABLE: &[(Method, &str, By)] = &[
     (Method::GET, "/tokens/{id}", ADMINISTRATOR),
     (Method::PUT, "/tokens/{id}", ADMINISTRATOR),
     (Method::DELETE, "/tokens/{id}", ADMINISTRATOR),
+    (Method::GET, "/profile", VIEWER),
+    (Method::POST, "/profile", By::NoRole),
+    (Method::GET, "/profile/{id}", VIEWER),
+    (Method::PUT, "/profile/{id}", ADMINISTRATOR),
+    (Method::GET, "/profile/{id}/token", ADMINISTRATOR),
+    (Method::POST, "/profile/{id}/token", ADMINISTRATOR),
+    (Method::DELETE, "/profile/{id}/token/{token}", ADMINISTRATOR),
+    (Method::DELETE, "/profile/{id}", By::NoRole),
+    (Method::GET, "/account", VIEWER),
 ];
 
 /// Operations whose bodies may set tags.
@@ -192,7 +201,12 @@ async fn a_developer_sets_no_tags_anywhere() {
 
 #[tokio::test]
 async fn a_developer_gives_an_analysis_no_limit_above_its_default() {
-    let World { api, analysis, .. } = World::new().await;
+    let place = Place::new();
+    let mut settings = settings(&place);
+    settings.sandbox.caps.wall_time_ms = 3_600_000;
+    settings.sandbox.caps.memory_bytes = 4 << 30;
+    let api = Api::open_with(place, settings).await;
+    let analysis = text(&api.post("/analysis", json!({"name": "a"})).await.ok()["id"]);
     let developer = token(&api, Role::Developer).await;
     let path = format!("/analysis/{analysis}");
     let edit = async |limits: Value| {
@@ -220,7 +234,7 @@ async fn an_action_that_names_a_secret_is_the_administrators() {
     let script = json!({"type": "script", "script": [analysis]});
     let signed = json!([{"secret": secret, "form": "github"}]);
     let new = json!({"name": "h", "type": "webhook", "trigger": signed, "action": script});
-    let names = |answer: crate::harness::Answer| {
+    let names = |answer: Answer| {
         let (code, message) = answer.refused(401);
         assert_eq!(code, "denied");
         assert!(message.contains("only an administrator may name a secret"), "{message}");

@@ -41,6 +41,12 @@ pub struct World {
     pub device: String,
     /// The token that it sends data with.
     pub device_token: String,
+    /// The profile of all this.
+    pub profile: String,
+    /// Another profile, with nothing in it.
+    pub empty_profile: String,
+    /// The id of another token.
+    pub spare_token: String,
 }
 
 /// A command that does nothing.
@@ -118,7 +124,15 @@ impl World {
         };
         let hook = action("webhook", json!([{"unsigned": true}])).await;
         let action = action("interval", json!([{"interval": "1 day"}])).await;
+        let profile = text(&api.get("/profile/current").await.ok()["info"]["id"]);
+        let made = api.post("/profile", json!({"name": "empty"})).await.ok();
+        let empty_profile = text(&made["id"]);
+        let made = api.post("/tokens", json!({"name": "spare", "role": "viewer"})).await.ok();
+        let spare_token = text(&made["id"]);
         Self {
+            profile,
+            empty_profile,
+            spare_token,
             action,
             hook,
             long_run,
@@ -145,6 +159,7 @@ impl World {
             Some("action") => &self.action,
             Some("hook") => &self.hook,
             Some("tokens") => &self.token,
+            Some("profile") => &self.profile,
             Some("runs") if template.ends_with("/cancel") => &self.long_run,
             Some("runs") => &self.run,
             Some("device") => &self.device,
@@ -158,6 +173,7 @@ impl World {
             true => template.replace("{id}", self.id_for(template)),
             false => template.into(),
         };
+        let path = path.replace("{token}", &self.spare_token);
         match path.rsplit('/').next() {
             // A run that is not waited for would go on after the story.
             Some("run") => path + "?wait=50",
@@ -167,12 +183,13 @@ impl World {
     }
 
     /// The path of an operation: the tokens of a device are listed by its id, and taken back by
-    /// their text.
+    /// their text. Of profiles only one that is empty can be deleted.
     pub fn path(&self, method: &Method, template: &str) -> String {
         match (method, template) {
             (&Method::DELETE, "/device/token/{id}") => {
                 format!("/device/token/{}", self.device_token)
             }
+            (&Method::DELETE, "/profile/{id}") => format!("/profile/{}", self.empty_profile),
             _ => self.fill(template),
         }
     }
@@ -283,6 +300,11 @@ impl World {
                 json!({"name": "another", "role": "administrator", "expire_time": "never"})
             }
             ("PUT", "/tokens/{id}") => json!({"name": "another"}),
+            ("POST", "/profile") => json!({"name": "another"}),
+            ("PUT", "/profile/{id}") => json!({"name": "default", "approve_uploads": true}),
+            ("POST", "/profile/{id}/token") => json!({
+                "name": "another", "permission": "full", "role": null, "expire_time": "never",
+            }),
             ("POST", "/device") | ("PUT", "/device/{id}") => device,
             ("POST", "/device/token") => json!({
                 "device": self.device, "name": "another", "permission": "full",
