@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
+use super::tags::WireTag;
 use super::{check_protection, identifier, listing};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
@@ -19,20 +21,30 @@ use crate::id::Id;
 use crate::policy::{
     Action, Object, Policy, ResourceType, check_name, parse_permissions, parse_targets,
 };
-use crate::store;
+use crate::store::{self, Column};
 use crate::tag::{Tag, Tags};
 
 const RESOURCE: ResourceType = ResourceType::AccessManagement;
+
+/// What the list of policies can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "name", "active", "tags"],
+    order: "name,asc",
+    columns: &[Column::Name, Column::Active, Column::CreatedAt, Column::UpdatedAt],
+    fields: &["id", "name", "tags"],
+    most: MOST,
+};
 
 /// A policy to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPolicy {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// True unless told.
     active: Option<bool>,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<WireTag>)]
     #[serde(default)]
     tags: Vec<Tag>,
     /// Which analyses, as in `[["analysis", "id", "…"]]`.
@@ -48,7 +60,7 @@ pub struct NewPolicy {
 pub struct PolicyChange {
     name: Option<String>,
     active: Option<bool>,
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<WireTag>>)]
     tags: Option<Vec<Tag>>,
     targets: Option<Value>,
     permissions: Option<Value>,
@@ -85,18 +97,16 @@ pub struct PolicyMade {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister_of(RESOURCE)?;
-    query.check_order("name,asc")?;
-    let filter = query.filter(&["id", "name", "active"])?;
+    let (filter, page) = LIST.read(&query)?;
     let may = |policy: &Policy| {
         let object = Object { id: Some(policy.id), tags: &policy.tags };
         caller.may(RESOURCE, Action::Access, &object)
     };
-    let page = query.page()?;
     let found =
         listing::permitted(&caller, page, may, |page| caller.tenant.policies(&filter, page));
     let profile = caller.tenant.profile();
     let rows = found.await?.into_iter().map(|policy| PolicyView { policy, profile });
-    let mut rows = query.select(rows, &["id", "name", "tags"])?;
+    let mut rows = query.select(rows, LIST.fields)?;
     for row in &mut rows {
         row.remove("targets");
         row.remove("permissions");

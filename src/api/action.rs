@@ -9,6 +9,7 @@ use super::action_view::{ActionMade, ActionView, SlotView, hook, view};
 use super::analysis;
 use super::body::Body;
 use super::caller::Caller;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
@@ -19,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::policy::{self, Object, ResourceType};
-use crate::store::{self, StoredAction};
+use crate::store::{self, Column, StoredAction};
 use crate::tag::{Tags, is_label};
 
 /// The longest description, in characters.
@@ -27,24 +28,39 @@ const MAX_DESCRIPTION: usize = 2_000;
 
 const RESOURCE: ResourceType = ResourceType::Action;
 
+/// What the list of actions can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "name", "active", "tags"],
+    order: "name,asc",
+    columns: &[
+        Column::Name,
+        Column::Active,
+        Column::LastTriggered,
+        Column::CreatedAt,
+        Column::UpdatedAt,
+    ],
+    fields: &["id", "name", "active", "type", "tags", "last_triggered"],
+    most: MOST,
+};
+
+/// What the list of an action's slots can be asked for.
+pub const SLOTS: List =
+    List { filters: &[], order: "instant,desc", columns: &[], fields: &[], most: MOST };
+
 /// Lists actions.
 #[utoipa::path(get, path = "/action", tag = "actions",
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister_of(RESOURCE)?;
-    query.check_order("name,asc")?;
-    let filter = query.filter(&["id", "name", "active"])?;
+    let (filter, page) = LIST.read(&query)?;
     let may = |stored: &StoredAction| {
         let object = Object { id: Some(stored.action.id), tags: &stored.action.tags };
         caller.may(RESOURCE, policy::Action::Access, &object)
     };
-    let page = query.page()?;
     let found = listing::permitted(&caller, page, may, |page| caller.tenant.actions(&filter, page));
     let now = caller.runner.host().now().await?;
     let rows = found.await?.into_iter().map(|stored| view(stored, now));
-    Ok(Success::ok(
-        query.select(rows, &["id", "name", "active", "type", "tags", "last_triggered"])?,
-    ))
+    Ok(Success::ok(query.select(rows, LIST.fields)?))
 }
 
 /// Makes an action. The answer shows when a schedule or an interval is due next.
@@ -174,9 +190,8 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     responses((status = 200, body = Success<Vec<SlotView>>), (status = "4XX", body = Failure)))]
 pub async fn slots(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<Vec<SlotView>> {
     let stored = find(&caller, &id, policy::Action::Access).await?;
-    query.check_order("instant,desc")?;
-    query.filter(&[])?;
-    let slots = caller.tenant.slots(stored.action.id, query.page()?).await?;
+    let (_, page) = SLOTS.read(&query)?;
+    let slots = caller.tenant.slots(stored.action.id, page).await?;
     Ok(Success::ok(slots.into_iter().map(SlotView::from).collect()))
 }
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::tags::WireTag;
 use crate::tag::Tag;
 
 /// An action to be made, or what changes of one.
@@ -11,11 +12,12 @@ use crate::tag::Tag;
 #[serde(deny_unknown_fields)]
 pub struct ActionBody {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     pub(super) name: Option<String>,
     pub(super) description: Option<String>,
     /// True unless told.
     pub(super) active: Option<bool>,
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<WireTag>>)]
     pub(super) tags: Option<Vec<Tag>>,
     /// schedule, interval, condition, resource, mqtt_topic or webhook.
     pub(super) r#type: Option<String>,

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::tags::WireTag;
 use crate::action::{Action, ActionType, SlotOutcome, StartRules, Trigger, script_to_json};
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -21,7 +22,7 @@ pub struct ActionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     active: bool,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<WireTag>)]
     tags: Tags,
     #[schema(value_type = String)]
     r#type: ActionType,

@@ -11,10 +11,12 @@ use super::approval::{self, VersionView};
 use super::body::Body;
 use super::caller::Caller;
 use super::limits::LimitsChange;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
+use super::tags::WireTag;
 use super::variables::{self, WireVariable};
 use super::{check_protection, identifier, listing, runs};
 use crate::analysis::{Analysis, EXTERNAL, Limits, MAX_NAME_LENGTH, Retry};
@@ -23,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
-use crate::store::{self, AnalysisEdit, AnalysisToken, StoredAnalysis, TokenOwner};
+use crate::store::{self, AnalysisEdit, AnalysisToken, Column, StoredAnalysis, TokenOwner};
 use crate::tag::{Tag, Tags, is_label};
 use crate::vault::{Token, TokenKind};
 
@@ -32,11 +34,28 @@ const RESOURCE: ResourceType = ResourceType::Analysis;
 /// The longest description and runtime word, in characters.
 const MAX_TEXT_LENGTH: usize = 2_048;
 
+/// What the list of analyses can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "name", "active", "tags"],
+    order: "name,asc",
+    columns: &[
+        Column::Name,
+        Column::Active,
+        Column::RunOn,
+        Column::LastRun,
+        Column::CreatedAt,
+        Column::UpdatedAt,
+    ],
+    fields: &["id", "name"],
+    most: MOST,
+};
+
 /// What a client sends to make or change an analysis.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnalysisFields {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
     description: Option<String>,
     active: Option<bool>,
@@ -46,7 +65,7 @@ pub struct AnalysisFields {
     external: Option<bool>,
     /// Any word; the module decides.
     runtime: Option<String>,
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<WireTag>>)]
     tags: Option<Vec<Tag>>,
     /// All variables from now on.
     variables: Option<Vec<WireVariable>>,
@@ -112,7 +131,7 @@ pub struct AnalysisRow {
     run_on: String,
     external: bool,
     runtime: String,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<WireTag>)]
     tags: Tags,
     #[schema(value_type = Object)]
     limits: Limits,
@@ -137,6 +156,9 @@ pub struct AnalysisView {
     profile: Id,
     /// Prefix and last four characters.
     token: String,
+    /// The file of the active version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_name: Option<String>,
     /// As they were sent; to viewers without their values.
     variables: Vec<Value>,
     /// By their numbers.
@@ -172,17 +194,15 @@ impl From<Analysis> for AnalysisRow {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister_of(RESOURCE)?;
-    query.check_order("name,asc")?;
-    let filter = query.filter(&["id", "name", "active"])?;
+    let (filter, page) = LIST.read(&query)?;
     let may = |analysis: &Analysis| {
         let object = Object { id: Some(analysis.id), tags: &analysis.tags };
         caller.may(RESOURCE, Action::Access, &object)
     };
-    let page = query.page()?;
     let found =
         listing::permitted(&caller, page, may, |page| caller.tenant.analyses(&filter, page));
     let rows = found.await?.into_iter().map(AnalysisRow::from);
-    Ok(Success::ok(query.select(rows, &["id", "name"])?))
+    Ok(Success::ok(query.select(rows, LIST.fields)?))
 }
 
 /// Makes an analysis and shows its token, once.
@@ -237,11 +257,14 @@ pub async fn info(caller: Caller, Path(id): Path<String>) -> Answer<AnalysisView
     if !caller.sees_input() {
         variables = variables.iter().map(|variable| json!({"key": variable["key"]})).collect();
     }
+    let versions = approval::versions(&caller, id).await?;
+    let active = stored.analysis.version.and_then(|version| versions.get(&version));
     Ok(Success::ok(AnalysisView {
         profile,
         token: stored.token_hint,
+        file_name: active.map(|version| version.file_name().to_owned()),
         variables,
-        versions: approval::versions(&caller, id).await?,
+        versions,
         console: runs::latest_console(&caller, id).await?,
         row: stored.analysis.into(),
     }))

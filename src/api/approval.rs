@@ -48,6 +48,13 @@ pub struct VersionView {
     approved: bool,
 }
 
+impl VersionView {
+    /// The name that the uploader gave the file.
+    pub fn file_name(&self) -> &str {
+        &self.version.file_name
+    }
+}
+
 /// Approves a module: from the next run on it has what policies grant to the analysis.
 #[utoipa::path(post, path = "/analysis/{id}/approve", tag = "analysis",
     params(("id" = String, Path)), request_body = ApprovalBody,

@@ -10,11 +10,13 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
+use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc::{self, error::SendError};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::path::Path;
@@ -44,6 +46,17 @@ struct Printed {
     lines: Vec<Box<RawValue>>,
 }
 
+/// One event of a console that is followed.
+#[derive(Serialize, ToSchema)]
+pub struct ConsoleEvent {
+    /// The number of the line.
+    id: Option<String>,
+    /// `end` or `failure` for the last event.
+    event: Option<String>,
+    /// The line, or what there is to say at the end, as JSON.
+    data: String,
+}
+
 /// Answers the lines so far; or follows them, where `follow=true` or the header `accept:
 /// text/event-stream` asks for that.
 ///
@@ -53,7 +66,9 @@ struct Printed {
     params(("id" = String, Path, description = "the id, or a prefix that is unique"),
         ("follow" = Option<bool>, Query),
         ("Last-Event-ID" = Option<u64>, Header, description = "the number of the last line seen")),
-    responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
+    responses(
+        (status = 200, content((Success<Vec<Object>> = "application/json"), (ConsoleEvent = "text/event-stream"))),
+        (status = "4XX", body = Failure)))]
 pub async fn console(
     caller: Caller,
     Path(id): Path<String>,

@@ -32,7 +32,6 @@ pub struct NewRecord {
     /// 1 to 100 characters.
     variable: String,
     /// A string, a number or a boolean.
-    #[schema(value_type = Option<Object>)]
     value: Option<Value>,
     unit: Option<String>,
     /// What belongs together; the records of one request unless told.

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::caller::Caller;
 use super::devices::find;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::{Query, Row};
@@ -21,6 +22,15 @@ use crate::policy::Action;
 use crate::store::{self, DeviceToken, NewDeviceToken, TokenOwner};
 use crate::vault::{Token, TokenKind};
 
+/// What the list of a device's tokens can be asked for.
+pub const LIST: List = List {
+    filters: &[],
+    order: "created_at,desc",
+    columns: &[],
+    fields: &["name", "token", "device_id", "permission", "expire_time", "created_at"],
+    most: MOST,
+};
+
 /// A token to be made for a device.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +39,7 @@ pub struct DeviceTokenRequest {
     #[schema(value_type = String)]
     device: Id,
     /// 1 to 100 characters, unique for the device.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// `full`, `read` or `write`.
     #[schema(value_type = String)]
@@ -77,12 +88,10 @@ impl From<DeviceToken> for DeviceTokenView {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<Vec<Row>> {
     let device = find(&caller, &id, Action::TokenAccess).await?;
-    query.check_order("created_at,desc")?;
-    query.check_unfiltered()?;
-    let tokens = caller.tenant.device_tokens(device.id, query.page()?).await?;
+    let (_, page) = LIST.read(&query)?;
+    let tokens = caller.tenant.device_tokens(device.id, page).await?;
     let rows = tokens.into_iter().map(DeviceTokenView::from);
-    let fields = ["name", "token", "device_id", "permission", "expire_time", "created_at"];
-    Ok(Success::ok(query.select(rows, &fields)?))
+    Ok(Success::ok(query.select(rows, LIST.fields)?))
 }
 
 /// Makes a token for a device and shows it, once.

@@ -9,10 +9,12 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::caller::Caller;
 use super::device_tokens::mint;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
+use super::tags::WireTag;
 use super::{check_protection, identifier, listing};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
@@ -20,7 +22,7 @@ use crate::device::{ChunkPeriod, Details, Device, Permission, Storage, check_nam
 use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
-use crate::store;
+use crate::store::{self, Column};
 use crate::tag::{Tag, Tags};
 
 const RESOURCE: ResourceType = ResourceType::Device;
@@ -28,15 +30,31 @@ const RESOURCE: ResourceType = ResourceType::Device;
 /// The name of a device's first token.
 const FIRST_TOKEN: &str = "Default";
 
+/// What the list of devices can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "name", "active", "tags"],
+    order: "name,asc",
+    columns: &[
+        Column::Name,
+        Column::Active,
+        Column::LastInput,
+        Column::CreatedAt,
+        Column::UpdatedAt,
+    ],
+    fields: &["id", "name"],
+    most: MOST,
+};
+
 /// What a client sends to make or change a device. An empty text takes one away.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceFields {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
     /// True unless told; no data is taken for a device that is not active.
     active: Option<bool>,
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<WireTag>>)]
     tags: Option<Vec<Tag>>,
     description: Option<String>,
     /// The original's id of a network; it is kept and means nothing here.
@@ -93,7 +111,7 @@ pub struct DeviceView {
     id: Id,
     name: String,
     active: bool,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<WireTag>)]
     tags: Tags,
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -137,17 +155,20 @@ impl DeviceView {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister_of(RESOURCE)?;
-    query.check_order("name,asc")?;
-    let filter = query.filter(&["id", "name", "active"])?;
+    let (filter, page) = LIST.read(&query)?;
+    if query.get("serial").is_some() {
+        // Not passed over: that would show rows that nobody asked for.
+        let message = "devices are not found by `serial`; filter by name or tags";
+        return Err(Refusal::new(ErrorCode::NotSupported, message));
+    }
     let may = |device: &Device| {
         let object = Object { id: Some(device.id), tags: &device.tags };
         caller.may(RESOURCE, Action::Access, &object)
     };
-    let page = query.page()?;
     let found = listing::permitted(&caller, page, may, |page| caller.tenant.devices(&filter, page));
     let profile = caller.tenant.profile();
     let rows = found.await?.into_iter().map(|device| DeviceView::new(device, profile));
-    Ok(Success::ok(query.select(rows, &["id", "name"])?))
+    Ok(Success::ok(query.select(rows, LIST.fields)?))
 }
 
 /// Makes a device and shows its first token, once.

@@ -38,6 +38,8 @@ pub struct HookAnswer {
     params(("id" = String, Path),
         ("idempotency-key" = Option<String>, Header,
             description = "1 to 255 characters; for hooks without a signature")),
+    request_body(description = "Anything.", content(
+        (serde_json::Value = "application/json"), (String = "text/plain"))),
     responses((status = 200, body = Success<HookAnswer>), (status = "4XX", body = Failure)))]
 pub async fn receive(
     axum::extract::State(state): axum::extract::State<State>,

@@ -14,6 +14,7 @@ mod caller;
 mod cancel;
 mod console;
 mod data;
+mod description;
 mod device_tokens;
 mod devices;
 mod events;
@@ -36,6 +37,8 @@ mod run;
 mod runs;
 mod secrets;
 mod services;
+mod settings;
+mod tags;
 mod tail;
 mod tokens;
 mod upload;
@@ -90,6 +93,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(secrets::list, secrets::create))
         .routes(routes!(secrets::info, secrets::edit, secrets::delete))
         .routes(routes!(access::list, access::create))
+        .routes(routes!(settings::settings))
         .routes(routes!(access::info, access::edit, access::delete))
         .routes(routes!(analysis::list, analysis::create))
         .routes(routes!(analysis::info, analysis::edit, analysis::delete))
@@ -119,6 +123,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(data::read, data::send))
         .routes(routes!(data::read_of, data::send_to))
         .routes(routes!(hook::receive))
+        .routes(routes!(tags::keys))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
         .routes(routes!(profile::list, profile::create))
@@ -132,6 +137,7 @@ fn routes() -> OpenApiRouter<State> {
 /// the runtime that it is made on.
 pub fn router(runner: Arc<Runner>) -> Router {
     let (routes, description) = routes().split_for_parts();
+    let description = description::complete(description);
     let named = description.paths.paths.keys().map(String::as_str).chain([DESCRIPTION]);
     let counting = Counting::new(runner.metrics().clone(), named);
     let guests = Arc::clone(&runner);
@@ -172,7 +178,7 @@ fn refused() -> Router<State> {
 
 /// The API's description in OpenAPI's form.
 pub fn description() -> Description {
-    routes().into_openapi()
+    description::complete(routes().into_openapi())
 }
 
 async fn unknown(request: Request) -> Refusal {

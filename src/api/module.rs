@@ -67,8 +67,12 @@ pub struct DownloadLink {
 /// languages) the body is the file; otherwise it is `{file: base64, file_name, language}`.
 #[utoipa::path(post, path = "/analysis/{id}/upload", tag = "analysis",
     params(("id" = String, Path), ("file_name" = Option<String>, Query)),
-    request_body(content = String, content_type = "application/wasm"),
-    responses((status = 200, body = Success<Object>), (status = "4XX", body = Failure)))]
+    request_body(content(
+        (upload::Form = "application/json"),
+        (Vec<u8> = "application/wasm"),
+        (String = "text/javascript"),
+    )),
+    responses((status = 200, body = Success<Value>), (status = "4XX", body = Failure)))]
 pub async fn upload(
     caller: Caller,
     Path(id): Path<String>,
@@ -170,7 +174,7 @@ pub async fn download(
 #[utoipa::path(get, path = "/analysis/{id}/module", tag = "analysis",
     params(("id" = String, Path), ("version" = u32, Query), ("expires" = i64, Query),
         ("signature" = String, Query)),
-    responses((status = 200, description = "gzip of the file"),
+    responses((status = 200, body = Vec<u8>, content_type = "application/gzip"),
         (status = "4XX", body = Failure)))]
 pub async fn module(
     axum::extract::State(State { runner }): axum::extract::State<State>,

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success, chain};
@@ -18,8 +19,17 @@ use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
 use crate::pipeline::ProfileError;
-use crate::store::{self, ProfileEdit, StoredProfile, Tenant};
+use crate::store::{self, Column, ProfileEdit, StoredProfile, Tenant};
 use crate::tag::is_label;
+
+/// What the list of profiles can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "name"],
+    order: "name,asc",
+    columns: &[Column::Name, Column::CreatedAt],
+    fields: &["name", "created_at"],
+    most: MOST,
+};
 
 /// The longest name, in characters.
 const MAX_NAME_LENGTH: usize = 100;
@@ -81,15 +91,14 @@ impl From<StoredProfile> for ProfileRow {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_role(Role::Viewer)?;
-    query.check_order("name,asc")?;
     let only = match caller.principal {
         Principal::Local { .. } => None,
         _ => Some(caller.tenant.profile()),
     };
-    let (filter, page) = (query.filter(&["id", "name"])?, query.page()?);
+    let (filter, page) = LIST.read(&query)?;
     let profiles = caller.runner.host().list_profiles(only, &filter, page).await?;
     let rows = profiles.into_iter().map(ProfileRow::from);
-    Ok(Success::ok(query.select(rows, &["name", "created_at"])?))
+    Ok(Success::ok(query.select(rows, LIST.fields)?))
 }
 
 /// Makes a profile. Only who runs the host does, on its machine.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::profile::find;
@@ -19,8 +20,17 @@ use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::fault::ErrorCode;
 use crate::id::Id;
-use crate::store;
+use crate::store::{self, Column};
 use crate::vault::TokenKind;
+
+/// What the list of a profile's tokens can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "name"],
+    order: "created_at,desc",
+    columns: &[Column::Name, Column::CreatedAt],
+    fields: &["name", "token", "permission", "expire_time", "last_authorization"],
+    most: MOST,
+};
 
 /// A token to be made.
 #[derive(Deserialize, ToSchema)]
@@ -94,11 +104,10 @@ impl From<store::Token> for ProfileTokenView {
 pub async fn list(caller: Caller, Path(id): Path<String>, query: Query) -> Answer<Vec<Row>> {
     caller.require_administrator()?;
     let (tenant, _) = find(&caller, &id).await?;
-    query.check_order("created_at,desc")?;
-    let tokens = tenant.newest_tokens(&query.filter(&["id", "name"])?, query.page()?).await?;
+    let (filter, page) = LIST.read(&query)?;
+    let tokens = tenant.newest_tokens(&filter, page).await?;
     let rows = tokens.into_iter().map(ProfileTokenView::from);
-    let fields = ["name", "token", "permission", "expire_time", "last_authorization"];
-    Ok(Success::ok(query.select(rows, &fields)?))
+    Ok(Success::ok(query.select(rows, LIST.fields)?))
 }
 
 /// Makes a token and shows it, once.

@@ -1,4 +1,4 @@
-//! The query of a list: pages, fields and exact filters, in both official SDKs' spellings.
+//! The query of a list: pages, orders, fields and filters, in both official SDKs' spellings.
 //!
 //! The JavaScript SDK writes `fields[0]=id`, the Python SDK `fields=id`; both write
 //! `filter[name]=…` and `filter[tags][0][key]=…`.
@@ -13,11 +13,14 @@ use serde_json::value::RawValue;
 
 use super::reply::Refusal;
 use crate::fault::ErrorCode;
-use crate::store::{Filter, Page};
+use crate::store::{Column, Filter, Order, Page, Pattern};
 use crate::tag::MAX_TAGS;
 
-/// The most rows on one page.
-const MAX_AMOUNT: u32 = 10_000;
+/// The rows on one page unless told.
+pub const USUAL_AMOUNT: u32 = 20;
+
+/// The longest filter with a wildcard, in characters: no name is as long.
+const MAX_PATTERN: usize = 200;
 
 /// One row of a list: the fields that were asked for, each as its JSON text.
 pub type Row = BTreeMap<String, Box<RawValue>>;
@@ -96,16 +99,8 @@ impl Query {
         self.filters.is_empty() && self.tags.is_empty()
     }
 
-    /// Refuses any filter, for a list that has none.
-    pub fn check_unfiltered(&self) -> Result<(), Refusal> {
-        if self.is_unfiltered() {
-            return Ok(());
-        }
-        Err(Refusal::new(ErrorCode::NotSupported, "this list cannot be filtered; leave filter out"))
-    }
-
-    /// The page that is asked for; 20 rows unless told.
-    pub fn page(&self) -> Result<Page, Refusal> {
+    /// The page that is asked for, of at most `most` rows; 20 unless told.
+    pub fn page(&self, most: u32) -> Result<Page, Refusal> {
         let number = |name: &str, text: &Option<String>, default: u32, max: u32| {
             let Some(text) = text else { return Ok(default) };
             let number = text.parse().ok().filter(|number| (1..=max).contains(number));
@@ -114,42 +109,61 @@ impl Query {
             })
         };
         let page = number("page", &self.page, 1, u32::MAX)?;
-        Ok(Page { page, amount: number("amount", &self.amount, 20, MAX_AMOUNT)? })
+        Ok(Page::new(page, number("amount", &self.amount, USUAL_AMOUNT, most)?))
     }
 
-    /// Refuses any order but the list's own.
-    pub fn check_order(&self, own: &str) -> Result<(), Refusal> {
-        match &self.order {
-            Some(order) if order != own => Err(Refusal::new(
-                ErrorCode::NotSupported,
-                format!("orderBy={order} is not supported yet; this list is ordered by {own}"),
-            )),
-            _ => Ok(()),
-        }
+    /// Another order than the list's `own`, by one of `columns`; none for its own.
+    pub fn order(&self, own: &str, columns: &[Column]) -> Result<Option<Order>, Refusal> {
+        let Some(text) = self.order.as_deref().filter(|text| *text != own) else {
+            return Ok(None);
+        };
+        let (word, way) = text.split_once(',').unwrap_or((text, "asc"));
+        let column = columns.iter().find(|column| column.word() == word);
+        let descending = ["asc", "desc"].iter().position(|known| *known == way);
+        let (Some(column), Some(descending)) = (column, descending) else {
+            let known: Vec<_> = columns.iter().map(|column| column.word()).collect();
+            let known = match &known[..] {
+                [] => format!("it is {own} always"),
+                _ => format!("write one of {}, with ,asc or ,desc behind it", known.join(", ")),
+            };
+            let message = format!("this list cannot be ordered by {text:.100}: {known}");
+            return Err(Refusal::new(ErrorCode::NotSupported, message));
+        };
+        Ok(Some(Order { column: *column, descending: descending == 1 }))
     }
 
-    /// The filter, made of those `names` that this list knows.
+    /// The filter, made of those `names` that this list knows; `tags` is one of them.
     pub fn filter(&self, names: &[&str]) -> Result<Filter, Refusal> {
         let mut filter = Filter::default();
         for (name, value) in &self.filters {
             if !names.contains(&name.as_str()) {
-                let known = names.join(", ");
-                let message = format!("there is no filter {name:?} here; there are {known}, tags");
-                return Err(Refusal::invalid(message));
+                return Err(no_filter(name, names));
+            }
+            if name == "tags" {
+                return Err(no_tag_key());
             }
             let wrong = || Refusal::invalid(format!("filter[{name}] cannot be {value:?}"));
             match name.as_str() {
                 "id" => filter.id = Some(value.parse().map_err(|_| wrong())?),
-                "active" => filter.active = Some(value.parse().map_err(|_| wrong())?),
+                // The Python SDK writes flags as Python does: True.
+                "active" => {
+                    filter.active = Some(value.to_ascii_lowercase().parse().map_err(|_| wrong())?);
+                }
                 "analysis" => filter.analysis = Some(value.parse().map_err(|_| wrong())?),
                 "state" => filter.state = Some(value.parse().map_err(|()| wrong())?),
                 _ if value.contains('*') => {
-                    let message =
-                        format!("filter[{name}]: wildcards are not supported yet; write the whole");
-                    return Err(Refusal::new(ErrorCode::NotSupported, message));
+                    if value.chars().count() > MAX_PATTERN {
+                        let message =
+                            format!("filter[{name}] has at most {MAX_PATTERN} characters");
+                        return Err(Refusal::invalid(message));
+                    }
+                    filter.name_like = Some(Pattern::of_wildcards(value));
                 }
                 _ => filter.name = Some(value.clone()),
             }
+        }
+        if !self.tags.is_empty() && !names.contains(&"tags") {
+            return Err(no_filter("tags", names));
         }
         if self.tags.len() > MAX_TAGS {
             let message = format!("a list is filtered by at most {MAX_TAGS} tags");
@@ -157,7 +171,7 @@ impl Query {
         }
         for (key, value) in self.tags.values() {
             let Some(key) = key.clone() else {
-                return Err(Refusal::invalid("a tag filter needs filter[tags][n][key]"));
+                return Err(no_tag_key());
             };
             filter.tags.push((key, value.clone()));
         }
@@ -189,6 +203,19 @@ impl Query {
     }
 }
 
+fn no_tag_key() -> Refusal {
+    Refusal::invalid("a tag filter needs filter[tags][n][key]")
+}
+
+fn no_filter(name: &str, names: &[&str]) -> Refusal {
+    if names.is_empty() {
+        let message = "this list cannot be filtered; leave filter out";
+        return Refusal::new(ErrorCode::NotSupported, message);
+    }
+    let known = names.join(", ");
+    Refusal::invalid(format!("there is no filter {name:.100?} here; there are {known}"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -204,8 +231,8 @@ mod tests {
              filter[tags][0][value]=prod&amount=5";
         let query = Query::parse(javascript);
         assert_eq!(query, Query::parse(python));
-        assert_eq!(query.page().unwrap(), Page { page: 2, amount: 5 });
-        let filter = query.filter(&["key"]).unwrap();
+        assert_eq!(query.page(10).unwrap(), Page::new(2, 5));
+        let filter = query.filter(&["key", "tags"]).unwrap();
         assert_eq!(filter.name.as_deref(), Some("API"));
         assert_eq!(filter.tags, [("env".into(), Some("prod".into()))]);
     }
@@ -231,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused() {
         for text in ["page=0", "page=x", "amount=10001", "amount=-1"] {
-            let refusal = Query::parse(text).page().unwrap_err();
+            let refusal = Query::parse(text).page(10_000).unwrap_err();
             assert_eq!(refusal.code, ErrorCode::InvalidRequest, "{text}");
         }
         for text in [
@@ -240,15 +267,37 @@ mod tests {
             "filter[active]=yes",
             "filter[tags][0][value]=v",
             "filter[tags][0]=x",
+            "filter[tags]=x",
             "filter[name][0]=x",
             "filter=x",
         ] {
-            let refusal = Query::parse(text).filter(&["id", "name", "active"]).unwrap_err();
+            let names = ["id", "name", "active", "tags"];
+            let refusal = Query::parse(text).filter(&names).unwrap_err();
             assert_eq!(refusal.code, ErrorCode::InvalidRequest, "{text}");
         }
-        let wildcard = Query::parse("filter[name]=a*").filter(&["name"]).unwrap_err();
-        assert_eq!(wildcard.code, ErrorCode::NotSupported);
-        assert!(Query::parse("orderBy=name,desc").check_order("name,asc").is_err());
+        for text in ["filter[tags][0][key]=k", "filter[name]=x"] {
+            let refusal = Query::parse(text).filter(&[]).unwrap_err();
+            assert_eq!(refusal.code, ErrorCode::NotSupported, "{text}");
+        }
+        let long = format!("filter[name]=*{}", "a".repeat(MAX_PATTERN));
+        assert!(Query::parse(&long).filter(&["name"]).is_err());
+    }
+
+    #[test]
+    fn an_order_is_one_of_the_columns_either_way() {
+        let columns = [Column::Name, Column::LastRun];
+        let order =
+            |text: &str| Query::parse(&format!("orderBy={text}")).order("name,asc", &columns);
+        let by = |column, descending| Some(Order { column, descending });
+        assert_eq!(Query::default().order("name,asc", &columns).unwrap(), None);
+        assert_eq!(order("name,asc").unwrap(), None);
+        assert_eq!(order("name,desc").unwrap(), by(Column::Name, true));
+        assert_eq!(order("last_run").unwrap(), by(Column::LastRun, false));
+        for text in ["", ",", "created_at,asc", "last_run,up", "last_run,asc,", "Name,asc"] {
+            let refusal = order(text).unwrap_err();
+            assert_eq!(refusal.code, ErrorCode::NotSupported, "{text}");
+            assert!(refusal.message.contains("name, last_run"), "{}", refusal.message);
+        }
     }
 
     #[test]
@@ -276,8 +325,9 @@ mod tests {
         #[test]
         fn no_query_panics(text in "(?s).{0,80}") {
             let query = Query::parse(&text);
-            let _ = query.page();
-            let _ = query.filter(&["id", "name"]);
+            let _ = query.page(10);
+            let _ = query.filter(&["id", "name", "tags"]);
+            let _ = query.order("name,asc", &[Column::Name]);
         }
     }
 }

@@ -71,6 +71,7 @@ pub struct Failure {
     /// What was wrong and what to do.
     message: String,
     /// A stable word for it.
+    #[schema(schema_with = super::description::codes)]
     code: String,
 }
 

@@ -38,7 +38,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 #[serde(deny_unknown_fields)]
 pub struct RunBody {
     /// Any JSON, null too; `[]` when it is left out.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     #[serde(default, deserialize_with = "present")]
     scope: Option<Box<RawValue>>,
 }
@@ -50,7 +50,7 @@ pub struct ExecBody {
     /// Another module than the active one, as base64.
     module: Option<String>,
     /// Any JSON, null too; `[]` when it is left out.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     #[serde(default, deserialize_with = "present")]
     scope: Option<Box<RawValue>>,
     /// Variables that beat those of the analysis.
@@ -67,7 +67,7 @@ pub struct RunStarted {
     #[schema(value_type = String)]
     analysis_token: ShownOnce,
     /// The run's id; the whole run, finished or not, when it was waited for.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     run: StartedRun,
 }
 

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::console;
+use super::listing::List;
 use super::path::Path;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
@@ -26,12 +27,42 @@ use crate::vault::{Part, PartCipher};
 /// The longest wait in one request, in seconds. The official SDKs give up after 60.
 const MAX_WAIT: u64 = 50;
 
-/// The most runs on one page.
+/// The most runs on one page: each has its scope and its result.
 const MAX_AMOUNT: u32 = 100;
 
 /// How many lines of which runs an analysis shows.
 const CONSOLE_RUNS: u32 = 10;
 const CONSOLE_LINES: usize = 200;
+
+/// What the list of runs can be asked for.
+pub const LIST: List = List {
+    filters: &["analysis", "state"],
+    order: "created_at,desc",
+    columns: &[],
+    fields: &[
+        "analysis",
+        "module",
+        "version",
+        "state",
+        "cause",
+        "scope",
+        "environment",
+        "uses",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "duration_us",
+        "peak_memory_bytes",
+        "attempts",
+        "console_truncated",
+        "leaks",
+        "withheld",
+        "warnings",
+        "result",
+        "fault",
+    ],
+    most: MAX_AMOUNT,
+};
 
 /// A run as it is answered; what is absent is left out.
 #[derive(Serialize, ToSchema)]
@@ -50,9 +81,9 @@ pub struct RunView {
     state: State,
     #[schema(value_type = Object)]
     cause: Cause,
-    /// Left out for viewers.
+    /// Any JSON; left out for viewers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     scope: Option<Box<RawValue>>,
     /// Keys and origins, never values.
     #[schema(value_type = Vec<Object>)]
@@ -92,7 +123,7 @@ pub struct RunView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     result: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -108,53 +139,21 @@ pub struct RunView {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister_of(ResourceType::Analysis)?;
-    query.check_order("created_at,desc")?;
-    let mut filter = query.filter(&["analysis", "state"])?;
+    let (mut filter, page) = LIST.read(&query)?;
     if let Principal::Analysis { id } = caller.principal {
         let asked = filter.analysis.unwrap_or(id);
         readable(&caller, asked).await?;
         filter.analysis = Some(asked);
     }
-    let page = query.page()?;
-    if page.amount > MAX_AMOUNT {
-        let message = format!(
-            "amount is {}; at most {MAX_AMOUNT} runs stand on a page, each with scope and result",
-            page.amount
-        );
-        return Err(Refusal::invalid(message));
-    }
     let records = caller.tenant.runs(&filter, page).await?;
     let views = records.into_iter().map(|record| view(&caller, record));
     let views = views.collect::<Result<Vec<_>, _>>()?;
-    Ok(Success::ok(query.select(views, FIELDS)?))
+    Ok(Success::ok(query.select(views, LIST.fields)?))
 }
 
 /// What is said of a run whose module was not approved.
 const WITHHELD: &str = "the module was not approved: it had variables, and nothing that policies \
                         grant";
-
-const FIELDS: &[&str] = &[
-    "analysis",
-    "module",
-    "version",
-    "state",
-    "cause",
-    "scope",
-    "environment",
-    "uses",
-    "created_at",
-    "started_at",
-    "finished_at",
-    "duration_us",
-    "peak_memory_bytes",
-    "attempts",
-    "console_truncated",
-    "leaks",
-    "withheld",
-    "warnings",
-    "result",
-    "fault",
-];
 
 /// Shows a run with its console; with `wait`, not before it has ended or the wait is over.
 #[utoipa::path(get, path = "/runs/{id}", tag = "runs",
@@ -221,7 +220,7 @@ pub async fn whole(caller: &Caller, id: Id) -> Result<RunView, Refusal> {
 /// The latest console lines of an analysis, the oldest first, in the original's form.
 pub async fn latest_console(caller: &Caller, analysis: Id) -> Result<Vec<String>, Refusal> {
     let filter = Filter { analysis: Some(analysis), ..Filter::default() };
-    let latest = Page { page: 1, amount: CONSOLE_RUNS };
+    let latest = Page::new(1, CONSOLE_RUNS);
     let mut lines = Vec::new();
     for record in caller.tenant.runs(&filter, latest).await? {
         let console = console::so_far(caller, record.run.id).await?;

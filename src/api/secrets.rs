@@ -6,10 +6,12 @@ use utoipa::ToSchema;
 
 use super::body::Body;
 use super::caller::Caller;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::plaintext::Sent;
 use super::query::{Query, Row};
 use super::reply::{Answer, Failure, Refusal, Success};
+use super::tags::WireTag;
 use super::{identifier, listing};
 use crate::audit::{Entry, Event};
 use crate::clock::Timestamp;
@@ -18,23 +20,33 @@ use crate::fault::ErrorCode;
 use crate::host::HostPattern;
 use crate::id::Id;
 use crate::policy::{Action, Object, ResourceType};
-use crate::store::{self, SecretEdit, StoredSecret};
+use crate::store::{self, Column, SecretEdit, StoredSecret};
 use crate::tag::{Tag, Tags};
 use crate::vault::{self, Algorithm, Exposure, Scratch, Secret, Uses};
 
 const RESOURCE: ResourceType = ResourceType::Secrets;
+
+/// What the list of secrets can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "key", "tags"],
+    order: "key,asc",
+    columns: &[Column::Key, Column::CreatedAt, Column::UpdatedAt],
+    fields: &["id", "key"],
+    most: MOST,
+};
 
 /// A secret to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSecret {
     /// `[A-Za-z][A-Za-z0-9_]*`, 1 to 128 characters, unique in the profile.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z][A-Za-z0-9_]*$")]
     key: String,
     /// The value. It is sealed at once and never answered.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1)]
     value: Sent,
     /// At least one.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<WireTag>, min_items = 1, max_items = 30)]
     #[serde(default)]
     tags: Vec<Tag>,
     /// `environment`, the default: an analysis that it is granted to reads the value. `egress`: it
@@ -103,7 +115,7 @@ pub struct SecretChange {
     #[schema(value_type = Option<String>)]
     value: Option<Sent>,
     /// All tags from now on, at least one.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<WireTag>>)]
     tags: Option<Vec<Tag>>,
     /// It cannot change. It is said only with all else, to restore a secret whose row was changed
     /// outside of the runner.
@@ -124,7 +136,7 @@ pub struct SecretView {
     #[schema(value_type = String)]
     id: Id,
     key: String,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<WireTag>)]
     tags: Tags,
     /// In Unicode characters.
     value_length: u32,
@@ -173,17 +185,15 @@ pub struct SecretMade {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_lister_of(RESOURCE)?;
-    query.check_order("key,asc")?;
-    let filter = query.filter(&["id", "key"])?;
+    let (filter, page) = LIST.read(&query)?;
     let may = |secret: &Secret| {
         let object = Object { id: Some(secret.id), tags: &secret.tags };
         caller.may(RESOURCE, Action::Access, &object)
     };
-    let page = query.page()?;
     let secrets =
         listing::permitted(&caller, page, may, |page| caller.tenant.secrets(&filter, page)).await?;
     let rows = secrets.into_iter().map(SecretView::from);
-    Ok(Success::ok(query.select(rows, &["id", "key"])?))
+    Ok(Success::ok(query.select(rows, LIST.fields)?))
 }
 
 /// Makes a secret.

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::body::Body;
 use super::caller::Caller;
 use super::identifier;
+use super::listing::{List, MOST};
 use super::path::Path;
 use super::plaintext::ShownOnce;
 use super::query::{Query, Row};
@@ -15,18 +16,28 @@ use crate::audit::{Entry, Event};
 use crate::auth::Role;
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::store::{self, NewToken, Tenant, TokenOwner};
+use crate::store::{self, Column, NewToken, Tenant, TokenOwner};
 use crate::tag::is_label;
 use crate::vault::{self, TokenKind};
 
 /// The longest name, in characters.
 const MAX_NAME_LENGTH: usize = 100;
 
+/// What the list of tokens can be asked for.
+pub const LIST: List = List {
+    filters: &["id", "name"],
+    order: "name,asc",
+    columns: &[Column::Name, Column::CreatedAt],
+    fields: &["name", "role", "hint", "created_by", "created_at", "expires_at", "last_used_at"],
+    most: MOST,
+};
+
 /// A token to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// `administrator`, `developer` or `viewer`.
     role: String,
@@ -39,6 +50,7 @@ pub struct TokenRequest {
 #[serde(deny_unknown_fields)]
 pub struct TokenChange {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
 }
 
@@ -86,10 +98,9 @@ pub struct TokenMade {
     responses((status = 200, body = Success<Vec<Object>>), (status = "4XX", body = Failure)))]
 pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     caller.require_administrator()?;
-    query.check_order("name,asc")?;
-    let tokens = caller.tenant.tokens(&query.filter(&["id", "name"])?, query.page()?).await?;
-    let fields = ["name", "role", "hint", "created_by", "created_at", "expires_at", "last_used_at"];
-    Ok(Success::ok(query.select(tokens.into_iter().map(TokenView::from), &fields)?))
+    let (filter, page) = LIST.read(&query)?;
+    let tokens = caller.tenant.tokens(&filter, page).await?;
+    Ok(Success::ok(query.select(tokens.into_iter().map(TokenView::from), LIST.fields)?))
 }
 
 /// Makes a token and shows it, once.

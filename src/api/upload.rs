@@ -10,6 +10,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::body;
 use super::reply::Refusal;
@@ -39,13 +40,15 @@ pub struct Upload {
     pub original_form: bool,
 }
 
-/// What stands around the file in the JSON form.
-#[derive(Deserialize)]
+/// The JSON form.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Rest {
-    /// Empty: the file was taken out.
+#[schema(as = UploadForm)]
+pub struct Form {
+    /// The file, as base64. It is taken out while it arrives: here it is empty.
     file: String,
     file_name: Option<String>,
+    /// What it is written in, where its name does not say so.
     language: Option<String>,
 }
 
@@ -82,11 +85,11 @@ async fn receive(request: Request, limit: usize) -> Result<Upload, Refusal> {
         return Ok(Upload { bytes, file_name: None, language: None, original_form });
     }
     let (bytes, rest) = json.finish()?;
-    let rest: Rest = body::parse(&rest)?;
+    let rest: Form = body::parse(&rest)?;
     if !rest.file.is_empty() {
         return Err(Refusal::invalid("the field `file` must stand at the top of the body, once"));
     }
-    let Rest { file_name, language, .. } = rest;
+    let Form { file_name, language, .. } = rest;
     Ok(Upload { bytes, file_name, language, original_form })
 }
 

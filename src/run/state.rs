@@ -28,7 +28,8 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 8] = [
+    /// Every one, in the order of a run's life.
+    pub const ALL: [Self; 8] = [
         Self::Queued,
         Self::Running,
         Self::Succeeded,

@@ -73,7 +73,7 @@ pub use follow::AddedChunk;
 pub use host::{Host, TokenOwner};
 pub use idempotency::Once;
 pub use leases::Cancelled;
-pub use listing::{Filter, Page};
+pub use listing::{Column, Filter, Order, Page, Pattern};
 pub use notices::Notices;
 pub use profiles::{ProfileEdit, StoredProfile};
 pub use queue::{Acknowledged, Finished, NewRun};

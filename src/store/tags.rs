@@ -2,15 +2,42 @@
 
 use std::collections::HashMap;
 
+use super::connection::Row;
 use super::row::damaged;
 use super::statement::{QueryBuilder, query};
-use super::{Connection, Error};
+use super::{Connection, Error, Tenant};
 use crate::id::Id;
 use crate::policy::ResourceType;
 use crate::tag::{Tag, Tags};
 
 /// How many ids stand in one `IN` list.
 pub(super) const IDS_PER_STATEMENT: usize = 500;
+
+impl Tenant {
+    /// The keys of all tags on resources of this type, each once.
+    pub async fn tag_keys(&self, resource: ResourceType) -> Result<Vec<String>, Error> {
+        let rows = query(
+            "SELECT DISTINCT key FROM tag WHERE profile_id = $1 AND resource = $2 ORDER BY key",
+        )
+        .bind(self.profile.to_string())
+        .bind(resource.word())
+        .fetch_all(&self.store.readers)
+        .await?;
+        rows.iter().map(|row| row.text("key")).collect()
+    }
+
+    /// The tags of every resource of this type that has any.
+    pub async fn tagged(&self, resource: ResourceType) -> Result<HashMap<Id, Tags>, Error> {
+        let rows = query(
+            "SELECT resource_id, key, value FROM tag WHERE profile_id = $1 AND resource = $2",
+        )
+        .bind(self.profile.to_string())
+        .bind(resource.word())
+        .fetch_all(&self.store.readers)
+        .await?;
+        collect(&rows)
+    }
+}
 
 /// Replaces the tags of one resource.
 pub(super) async fn replace(
@@ -47,15 +74,22 @@ pub(super) async fn of(
     connection: &mut Connection,
     ids: &[Id],
 ) -> Result<HashMap<Id, Tags>, Error> {
-    let mut found: HashMap<Id, Vec<Tag>> = HashMap::new();
+    let mut rows = Vec::new();
     for ids in ids.chunks(IDS_PER_STATEMENT) {
         let mut query =
             QueryBuilder::new("SELECT resource_id, key, value FROM tag WHERE resource_id IN (");
         push_ids(&mut query, ids);
-        for row in query.build().fetch_all(&mut *connection).await? {
-            let tag = Tag { key: row.text("key")?, value: row.text("value")? };
-            found.entry(row.id("resource_id")?).or_default().push(tag);
-        }
+        rows.extend(query.build().fetch_all(&mut *connection).await?);
+    }
+    collect(&rows)
+}
+
+/// The tags of the resources in these rows.
+fn collect(rows: &[Row]) -> Result<HashMap<Id, Tags>, Error> {
+    let mut found: HashMap<Id, Vec<Tag>> = HashMap::new();
+    for row in rows {
+        let tag = Tag { key: row.text("key")?, value: row.text("value")? };
+        found.entry(row.id("resource_id")?).or_default().push(tag);
     }
     let checked = |(id, tags)| Ok((id, Tags::new(tags).map_err(|error| damaged("tag", &error))?));
     found.into_iter().map(checked).collect()

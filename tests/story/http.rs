@@ -1,6 +1,7 @@
 //! The API on the wire: what every client of it may count on.
 
 mod callers;
+mod catalogue;
 mod grants;
 mod lists;
 mod modules;

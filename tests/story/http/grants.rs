@@ -111,6 +111,8 @@ const OPEN: &[(Method, &str)] = &[
     // Its signature decides, not a token.
     (Method::POST, "/hook/{id}"),
     (Method::GET, "/am"),
+    (Method::GET, "/am/settings"),
+    (Method::GET, "/tags/keys/{type}"),
     (Method::GET, "/device"),
     (Method::GET, "/runs"),
     // Its link decides, not a token.

@@ -173,12 +173,96 @@ async fn filters_are_exact_and_all_of_them_must_hold() {
 }
 
 #[tokio::test]
+async fn an_asterisk_stands_for_anything_in_any_case_and_nothing_else_does() {
+    let api = many(12).await;
+    for key in ["a_b", "aXb"] {
+        api.secret(key, "v", ("a", "b")).await;
+    }
+    for name in ["50% off", "505 off", "Pump \u{c4}", "wow! no", "a*b"] {
+        api.post("/analysis", json!({"name": name})).await.ok();
+    }
+    for (list, pattern, expected) in [
+        ("/secrets", "k1*", vec!["K10", "K11"]),
+        ("/secrets", "*1", vec!["K01", "K11"]),
+        ("/secrets", "*0*1*", vec!["K01"]),
+        ("/secrets", "A_*", vec!["a_b"]),
+        ("/secrets", "**", vec!["K00", "K01"]),
+        ("/secrets", "*x", vec![]),
+        ("/analysis", "50%25*", vec!["50% off"]),
+        ("/analysis", "*PUMP*", vec!["Pump \u{c4}"]),
+        ("/analysis", "*!*", vec!["wow! no"]),
+        ("/analysis", "*\u{c4}", vec!["Pump \u{c4}"]),
+        ("/analysis", "a*b", vec!["a*b"]),
+    ] {
+        let name = if list == "/secrets" { "key" } else { "name" };
+        let pattern = pattern.replace('\u{c4}', "%C3%84");
+        let path = format!("{list}?filter[{name}]={pattern}&amount=2");
+        assert_eq!(column(&api.get(&path).await.ok(), name), expected, "{path}");
+    }
+    let long = "a*".repeat(101);
+    let path = format!("/secrets?filter[key]={long}");
+    assert_eq!(api.get(&path).await.refused(400).0, "invalid_request");
+}
+
+#[tokio::test]
+async fn lists_are_ordered_either_way_and_what_never_was_comes_last() {
+    let api = Api::open().await;
+    for name in ["b", "never", "a"] {
+        let id = api.analysis(name, &super::world::noop()).await;
+        if name != "never" {
+            api.run(&id, json!([])).await;
+        }
+    }
+    api.put(
+        &format!("/analysis/{}", text(&api.get("/analysis?filter[name]=b").await.ok()[0]["id"])),
+        json!({"active": false}),
+    )
+    .await
+    .ok();
+    for (order, expected) in [
+        ("name,asc", ["a", "b", "never"]),
+        ("name,desc", ["never", "b", "a"]),
+        ("last_run,asc", ["b", "a", "never"]),
+        ("last_run,desc", ["a", "b", "never"]),
+        ("created_at,asc", ["b", "never", "a"]),
+        ("created_at,desc", ["a", "never", "b"]),
+        ("updated_at,desc", ["b", "a", "never"]),
+        // What is equal stands in the list's own order.
+        ("active,desc", ["a", "never", "b"]),
+        ("run_on,asc", ["a", "b", "never"]),
+    ] {
+        let path = format!("/analysis?orderBy={order}");
+        let names = column(&api.get(&path).await.ok(), "name");
+        assert_eq!(names, expected, "{order}");
+        let mut pages = Vec::new();
+        for page in 1..=3 {
+            let rows = api.get(&format!("{path}&amount=1&page={page}")).await.ok();
+            pages.extend(column(&rows, "name"));
+        }
+        assert_eq!(pages, expected, "{order} on pages");
+    }
+    for (list, columns) in [
+        ("/action", ["last_triggered", "active", "created_at", "updated_at"]),
+        ("/device", ["last_input", "active", "created_at", "updated_at"]),
+        ("/am", ["name", "active", "created_at", "updated_at"]),
+        ("/secrets", ["key", "key", "created_at", "updated_at"]),
+        ("/tokens", ["name", "name", "name", "created_at"]),
+    ] {
+        for column in columns {
+            for way in ["asc", "desc"] {
+                api.get(&format!("{list}?orderBy={column},{way}")).await.ok();
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_list_does_not_understand_is_refused_and_not_passed_over() {
     let api = many(1).await;
     for (query, code) in [
-        ("filter[key]=K*", "not_supported"),
-        ("orderBy=key,desc", "not_supported"),
-        ("orderBy=created_at,asc", "not_supported"),
+        ("orderBy=value,desc", "not_supported"),
+        ("orderBy=key,up", "not_supported"),
+        ("orderBy=tags,asc", "not_supported"),
         ("filter[value]=v", "invalid_request"),
         ("filter[name]=K00", "invalid_request"),
         ("filter[id]=K00", "invalid_request"),
@@ -198,6 +282,12 @@ async fn what_a_list_does_not_understand_is_refused_and_not_passed_over() {
     assert_eq!(api.get("/analysis?filter[active]=yes").await.refused(400).0, "invalid_request");
     assert_eq!(api.get("/runs?filter[state]=done").await.refused(400).0, "invalid_request");
     assert_eq!(api.get("/runs?filter[analysis]=x").await.refused(400).0, "invalid_request");
+    for list in ["/runs", "/tokens"] {
+        let (code, _) = api.get(&format!("{list}?filter[tags][0][key]=env")).await.refused(400);
+        assert_eq!(code, "invalid_request", "{list} has no tags");
+    }
+    assert_eq!(api.get("/runs?orderBy=created_at,asc").await.refused(400).0, "not_supported");
+    assert_eq!(api.get("/device?serial=7").await.refused(400).0, "not_supported");
 }
 
 #[tokio::test]

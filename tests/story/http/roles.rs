@@ -37,6 +37,9 @@ const TABLE: &[(Method, &str, By)] = &[
     (Method::DELETE, "/secrets/{id}", ADMINISTRATOR),
     (Method::GET, "/am", ADMINISTRATOR),
     (Method::POST, "/am", ADMINISTRATOR),
+    (Method::GET, "/am/settings", VIEWER),
+    // Here of secrets; of another type, who may list that.
+    (Method::GET, "/tags/keys/{type}", ADMINISTRATOR),
     (Method::GET, "/am/{id}", ADMINISTRATOR),
     (Method::PUT, "/am/{id}", ADMINISTRATOR),
     (Method::DELETE, "/am/{id}", ADMINISTRATOR),

@@ -171,7 +171,7 @@ impl World {
     pub fn fill(&self, template: &str) -> String {
         let path = match template.contains("{id}") {
             true => template.replace("{id}", self.id_for(template)),
-            false => template.into(),
+            false => template.replace("{type}", "secrets"),
         };
         let path = path.replace("{token}", &self.spare_token);
         match path.rsplit('/').next() {
