@@ -418,6 +418,13 @@ pub fn settings(place: &Place) -> Settings {
     }
 }
 
+/// The folder of a tool's programs, installed by the project's own script.
+pub fn tool(name: &str) -> PathBuf {
+    let mut command = Command::new(repository().join("scripts/tool"));
+    let installed = Ended(command.arg(name).output().expect("scripts/tool starts")).ok();
+    PathBuf::from(installed.trim())
+}
+
 /// A text in JSON.
 #[track_caller]
 pub fn text(value: &Value) -> String {

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::harness::{Ended, Place, repository, sample};
+use super::harness::{Ended, Place, repository, sample, tool};
 
 /// A project of a language, as the binary writes it.
 fn new(place: &Place, lang: &str) -> PathBuf {
@@ -23,13 +23,6 @@ fn build(project: &Path, tools: Option<&Path>, mut command: Command) {
     command.current_dir(project).env("PATH", std::env::join_paths(path).expect("a path"));
     let built = Ended(command.output().expect("the build starts"));
     assert_eq!(built.code(), 0, "{}{}", built.stdout(), built.stderr());
-}
-
-/// The folder of a tool's programs, installed by the samples' own script.
-fn tool(name: &str) -> PathBuf {
-    let mut command = Command::new(repository().join("scripts/tool"));
-    let installed = Ended(command.arg(name).output().expect("scripts/tool starts")).ok();
-    PathBuf::from(installed.trim())
 }
 
 /// A module does what every template does with its scope and its environment.

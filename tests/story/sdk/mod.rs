@@ -1,10 +1,13 @@
-//! The original's own SDK, unmodified, against the real server.
+//! The original's own SDKs, unmodified, against the real server.
 
+mod methods;
+
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Place, repository, sample};
+use crate::harness::{Place, Server, repository, sample};
 use crate::http::world::holds;
 
 /// The folder of the script, with the SDK in it as the lock file says.
@@ -28,6 +31,19 @@ fn installed() -> PathBuf {
     folder
 }
 
+/// A script that uses an SDK on this server, with an administrator's token.
+fn script(program: impl AsRef<OsStr>, server: &Server, token: &str) -> Command {
+    let mut script = Command::new(program);
+    script.env("NO_PROXY", "127.0.0.1,localhost");
+    // One attempt: a failure of the server shall not be hidden by another try.
+    script.env("TAGOIO_REQUEST_ATTEMPTS", "1");
+    for name in ["T_ANALYSIS_CONTEXT", "TAGOIO_API", "TAGOIO_SSE", "NODE_OPTIONS", "PYTHONPATH"] {
+        script.env_remove(name);
+    }
+    script.env("RUNNER_URL", &server.url).env("RUNNER_TOKEN", token.trim());
+    script
+}
+
 #[test]
 fn the_unmodified_sdk_of_the_original_tells_the_whole_story() {
     let folder = installed();
@@ -40,14 +56,8 @@ fn the_unmodified_sdk_of_the_original_tells_the_whole_story() {
     let place = Place::new();
     let server = place.serve();
     let token = place.run(["token", "create", "--role", "administrator"]).ok();
-    let mut story = Command::new("node");
-    story.arg("story.mjs").current_dir(&folder).env("NO_PROXY", "127.0.0.1,localhost");
-    // One attempt: a failure of the server shall not be hidden by another try.
-    story.env("TAGOIO_REQUEST_ATTEMPTS", "1");
-    for name in ["T_ANALYSIS_CONTEXT", "TAGOIO_API", "TAGOIO_SSE", "NODE_OPTIONS"] {
-        story.env_remove(name);
-    }
-    story.env("RUNNER_URL", &server.url).env("RUNNER_TOKEN", token.trim());
+    let mut story = script("node", &server, &token);
+    story.arg("story.mjs").current_dir(&folder);
     story.env("RUNNER_MODULE", &module).env("RUNNER_SCOPE", read("scope.json"));
     story.env("RUNNER_SECRET", value);
     let told = story.output().expect("node is missing; install Node.js 20 or newer");
