@@ -7,6 +7,7 @@ mod by_hand;
 mod cli;
 mod compilation;
 mod conditions;
+mod conformance;
 mod devices;
 mod docs;
 mod egress;
