@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _, async_trait};
 use zeroize::Zeroizing;
 
@@ -28,6 +28,10 @@ pub const API_ADDRESS: &str = "http://runner.internal";
 
 /// The most handles a guest may hold in WASI: streams, timers, pollables.
 const HANDLES: usize = 4096;
+
+/// The same for a guest that has a scratch directory: a handle may be a descriptor of this process,
+/// or hold what is on its way to or from a file.
+const HANDLES_WITH_FILES: usize = 512;
 
 /// The most random bytes of one call.
 const RANDOM_BYTES: u64 = 1 << 20;
@@ -86,7 +90,8 @@ pub(super) fn wasi(
         tracing::error!(%error, "a scratch directory cannot be opened");
     }
     let mut wasi = builder.build_p1();
-    wasi.ctx().table.set_max_capacity(HANDLES);
+    let handles = if scratch.is_some() { HANDLES_WITH_FILES } else { HANDLES };
+    wasi.ctx().table.set_max_capacity(handles);
     wasi
 }
 
@@ -129,6 +134,10 @@ impl Pollable for Output {
 #[async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // All of it is masked in one go, while the guest cannot be stopped.
+        if bytes.len() > WRITE_BYTES {
+            return Err(StreamError::trap("cannot write more bytes than `check-write` allows"));
+        }
         self.console.write(self.stream, &bytes);
         Ok(())
     }
@@ -158,5 +167,24 @@ impl AsyncWrite for Output {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{Overlay, Redactor};
+
+    #[test]
+    fn no_more_is_taken_at_once_than_was_allowed() {
+        let environment = Overlay::with_capacity(0, 0).settle().unwrap();
+        let console = Console::new(Redactor::new(Arc::new(environment)), 1 << 20, None);
+        let mut output = Output { console: console.clone(), stream: Stream::Stdout };
+        let room = output.check_write().unwrap();
+        output.write(vec![b'x'; room].into()).unwrap();
+        let more = output.write(vec![b'y'; room + 1].into());
+        assert!(matches!(more, Err(StreamError::Trap(_))), "{more:?}");
+        let lines = console.finish().lines;
+        assert!(lines.len() == 1 && lines[0].text.len() == room);
     }
 }

@@ -282,12 +282,101 @@ fn cases() -> Vec<Case> {
         (core func $call (canon lower (func $f)))"#;
     let fields = forever(HTTP, lowered, "(result i32)", "(drop (call $call))");
     case("header lists without end", fields, none(), Fault("trap", "table"));
-    case("header fields without end", header_flood(), none(), Fault("trap", "limit"));
+    case("header fields without end", header_flood(1_000, 1_000), none(), Fault("trap", "limit"));
+    case("header field of 20,000 bytes", header_flood(20_000, 1), none(), Fault("trap", "limit"));
+    case(
+        "1,000 bodies of requests that are never sent",
+        idle_bodies(),
+        json!({"memory_bytes": 4 << 20}),
+        Well("succeeds; the host took no more than 32 MiB of them", |_| true),
+    );
     cases
 }
 
-/// One list of header fields that grows for ever.
-fn header_flood() -> Vec<u8> {
+/// Makes 1,000 bodies and gives the host as much of each as it takes; ends badly if that is too
+/// much.
+fn idle_bodies() -> Vec<u8> {
+    wat(r#"(component
+        (import "wasi:io/error@0.2.3" (instance $error (export "error" (type (sub resource)))))
+        (alias export $error "error" (type $io-error))
+        (import "wasi:io/streams@0.2.3" (instance $streams
+            (export "output-stream" (type $stream (sub resource)))
+            (alias outer 1 $io-error (type $outer))
+            (export "error" (type $e (eq $outer)))
+            (type $v (variant (case "last-operation-failed" (own $e)) (case "closed")))
+            (export "stream-error" (type $stream-error (eq $v)))
+            (export "[method]output-stream.check-write" (func (param "self" (borrow $stream))
+                (result (result u64 (error $stream-error)))))
+            (export "[method]output-stream.write" (func (param "self" (borrow $stream))
+                (param "contents" (list u8)) (result (result (error $stream-error)))))))
+        (alias export $streams "output-stream" (type $output))
+        (import "wasi:http/types@0.2.3" (instance $http
+            (export "fields" (type $fields (sub resource)))
+            (export "outgoing-request" (type $request (sub resource)))
+            (export "outgoing-body" (type $body (sub resource)))
+            (alias outer 1 $output (type $outer))
+            (export "output-stream" (type $stream (eq $outer)))
+            (export "[constructor]fields" (func (result (own $fields))))
+            (export "[constructor]outgoing-request"
+                (func (param "headers" (own $fields)) (result (own $request))))
+            (export "[method]outgoing-request.body"
+                (func (param "self" (borrow $request)) (result (result (own $body)))))
+            (export "[method]outgoing-body.write"
+                (func (param "self" (borrow $body)) (result (result (own $stream)))))))
+        (alias export $http "[constructor]fields" (func $fields))
+        (alias export $http "[constructor]outgoing-request" (func $request))
+        (alias export $http "[method]outgoing-request.body" (func $body))
+        (alias export $http "[method]outgoing-body.write" (func $stream))
+        (alias export $streams "[method]output-stream.check-write" (func $room))
+        (alias export $streams "[method]output-stream.write" (func $write))
+        (core module $libc (memory (export "memory") 32)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 65536))
+        (core instance $libc (instantiate $libc))
+        (core func $fields (canon lower (func $fields)))
+        (core func $request (canon lower (func $request)))
+        (core func $body (canon lower (func $body) (memory (core memory $libc "memory"))))
+        (core func $stream (canon lower (func $stream) (memory (core memory $libc "memory"))))
+        (core func $room (canon lower (func $room) (memory (core memory $libc "memory"))))
+        (core func $write (canon lower (func $write) (memory (core memory $libc "memory"))))
+        (core module $main
+            (import "host" "fields" (func $fields (result i32)))
+            (import "host" "request" (func $request (param i32) (result i32)))
+            (import "host" "body" (func $body (param i32 i32)))
+            (import "host" "stream" (func $stream (param i32 i32)))
+            (import "host" "room" (func $room (param i32 i32)))
+            (import "host" "write" (func $write (param i32 i32 i32 i32)))
+            (import "libc" "memory" (memory 32))
+            (func (export "run") (result i32) (local $i i32) (local $taken i64) (local $room i64)
+                (loop $bodies
+                    (call $body (call $request (call $fields)) (i32.const 0))
+                    (if (i32.load8_u (i32.const 0)) (then unreachable))
+                    (call $stream (i32.load (i32.const 4)) (i32.const 0))
+                    (if (i32.load8_u (i32.const 0)) (then unreachable))
+                    (i32.store (i32.const 32) (i32.load (i32.const 4)))
+                    (loop $full
+                        (call $room (i32.load (i32.const 32)) (i32.const 0))
+                        (if (i32.load8_u (i32.const 0)) (then unreachable))
+                        (local.set $room (i64.load (i32.const 8)))
+                        (if (i64.ne (local.get $room) (i64.const 0)) (then
+                            (call $write (i32.load (i32.const 32)) (i32.const 0)
+                                (i32.wrap_i64 (local.get $room)) (i32.const 16))
+                            (local.set $taken (i64.add (local.get $taken) (local.get $room)))
+                            (br $full))))
+                    (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                    (br_if $bodies (i32.lt_u (local.get $i) (i32.const 1000))))
+                (i64.gt_u (local.get $taken) (i64.const 33554432))))
+        (core instance $main (instantiate $main
+            (with "host" (instance (export "fields" (func $fields)) (export "request" (func $request))
+                (export "body" (func $body)) (export "stream" (func $stream))
+                (export "room" (func $room)) (export "write" (func $write))))
+            (with "libc" (instance $libc))))
+        (func $run (result (result)) (canon lift (core func $main "run")))
+        (instance $run (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.3" (instance $run)))"#)
+}
+
+/// One list of header fields that grows so often by a value of so many bytes.
+fn header_flood(bytes: u32, times: u32) -> Vec<u8> {
     wat(&format!(
         r#"(component {HTTP}
             (alias export $http "[constructor]fields" (func $new))
@@ -301,12 +390,14 @@ fn header_flood() -> Vec<u8> {
                 (import "host" "append" (func $append (param i32 i32 i32 i32 i32 i32)))
                 (import "libc" "memory" (memory 4))
                 (data (i32.const 64) "x-a")
-                (func (export "run") (result i32) (local $fields i32)
+                (func (export "run") (result i32) (local $fields i32) (local $i i32)
                     (local.set $fields (call $new))
-                    (memory.fill (i32.const 1024) (i32.const 120) (i32.const 60000))
+                    (memory.fill (i32.const 1024) (i32.const 120) (i32.const {bytes}))
                     (loop (call $append (local.get $fields) (i32.const 64) (i32.const 3)
-                        (i32.const 1024) (i32.const 60000) (i32.const 16)) (br 0))
-                    unreachable))
+                            (i32.const 1024) (i32.const {bytes}) (i32.const 16))
+                        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                        (br_if 0 (i32.lt_u (local.get $i) (i32.const {times}))))
+                    (i32.const 0)))
             (core instance $main (instantiate $main
                 (with "host" (instance (export "new" (func $new)) (export "append" (func $append))))
                 (with "libc" (instance $libc))))
