@@ -13,6 +13,7 @@ use axum::Extension;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tower::Service;
@@ -41,6 +42,7 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
         let hint = "listen on 127.0.0.1 behind a proxy with TLS, or add --insecure-http";
         return Err(Failure::usage(message).hint(hint));
     }
+    take_descriptors();
     let settings = config.pipeline()?;
     let socket = DataDirectory::socket(&settings.data);
     let runner = Runner::open(settings).await?;
@@ -88,6 +90,16 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let _ = fs::remove_file(&socket);
     runner.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets this process have as many descriptors as the system allows it. What guests open counts
+/// towards them, and few shells and services ask for more than a thousand.
+fn take_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let whole = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, whole) {
+        tracing::warn!(%error, "this process stays with few descriptors");
+    }
 }
 
 /// Answers requests until told to stop, then finishes those under way.

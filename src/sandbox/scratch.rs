@@ -26,6 +26,10 @@ const MAX_FILES: usize = 1_000;
 /// How deep directories may stand in each other.
 const MAX_DEPTH: usize = 32;
 
+/// The most files and directories of one that are open at the same time. All runs share the
+/// descriptors of this process with its connections and its database.
+const MAX_OPEN: usize = 128;
+
 /// How often one is measured while its guest runs.
 const MEASURED_EVERY: Duration = Duration::from_millis(20);
 
@@ -57,6 +61,10 @@ pub(super) enum Over {
     Bytes { held: u64, limit: u64 },
     #[error("the scratch directory holds more than {MAX_FILES} files and directories")]
     Files,
+    #[error(
+        "the run has more than {MAX_OPEN} files of its scratch directory open; close what it does not use"
+    )]
+    Open,
     #[error("directories stand in each other more than {MAX_DEPTH} deep in the scratch directory")]
     Depth,
     #[error("the scratch directory cannot be measured: {0}")]
@@ -104,7 +112,7 @@ impl Scratch {
 
     /// Whether it holds no more than it may. Blocks on the disk.
     pub(super) fn measure(&self) -> Result<(), Over> {
-        let mut held = unlinked(&self.path)?;
+        let mut held = opened(&self.path)?;
         let mut files = 0;
         let mut open = vec![self.dir.entries()?];
         while let Some(entries) = open.last_mut() {
@@ -152,10 +160,10 @@ fn present<T>(found: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// The bytes of files below `path` that were removed and are still open: a guest may go on writing
-/// to them, and no directory shows them.
-fn unlinked(path: &Path) -> io::Result<u64> {
+/// to them, and no directory shows them. An error where too many are open at all.
+fn opened(path: &Path) -> Result<u64, Over> {
     let below = [path.as_os_str().as_encoded_bytes(), b"/"].concat();
-    let mut bytes = 0_u64;
+    let (mut bytes, mut open) = (0_u64, 0);
     for descriptor in std::fs::read_dir("/proc/self/fd")? {
         let descriptor = descriptor?.path();
         // Descriptors come and go while they are read.
@@ -167,8 +175,14 @@ fn unlinked(path: &Path) -> io::Result<u64> {
         };
         let Some(target) = target else { continue };
         let target = target.as_os_str().as_encoded_bytes();
-        if target.starts_with(&below)
-            && target.ends_with(b" (deleted)")
+        if !target.starts_with(&below) {
+            continue;
+        }
+        open += 1;
+        if open > MAX_OPEN {
+            return Err(Over::Open);
+        }
+        if target.ends_with(b" (deleted)")
             && let Some(file) = present(descriptor.metadata())?
             && file.is_file()
         {
@@ -292,6 +306,19 @@ mod tests {
         file.write_all(&vec![1; 200_000]).unwrap();
         assert!(matches!(scratch.measure(), Err(Over::Bytes { .. })));
         drop(file);
+        scratch.measure().unwrap();
+    }
+
+    #[test]
+    fn files_that_are_open_have_their_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = scratches(folder.path()).make(run(), 100_000).unwrap();
+        let path = scratch.path().join("file");
+        let open: Vec<_> = (0..MAX_OPEN).map(|_| File::create(&path).unwrap()).collect();
+        scratch.measure().unwrap();
+        let one_more = File::open(&path).unwrap();
+        assert!(matches!(scratch.measure(), Err(Over::Open)));
+        drop((open, one_more));
         scratch.measure().unwrap();
     }
 

@@ -95,6 +95,17 @@ fn deep() -> Vec<u8> {
     guest(&"d/".repeat(150), "", body)
 }
 
+/// Opens one file for ever.
+fn opens() -> Vec<u8> {
+    let body = format!(
+        "(loop (call $expect (i32.const 9) (call $open (i32.const 4) (i32.const {CREATE})) (i32.const 0))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if 0 (i32.lt_u (local.get $i) (i32.const 400))))
+        (call $sleep (i64.const 10000))"
+    );
+    guest("file", "", &format!("(local $i i32) {body}"))
+}
+
 /// Leaves the directory by one path in every way there is; each is refused, or the exit code says
 /// which was not.
 fn escape(path: &str) -> Vec<u8> {
@@ -144,6 +155,7 @@ fn greedy() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("scratch: writes without end", fills(""), "scratch_bytes is 1048576"),
         ("scratch: writes to a file that it removed", fills(removed), "scratch_bytes is 1048576"),
         ("scratch: files without end", many_files(), "more than 1000 files"),
+        ("scratch: 400 files open at once", opens(), "more than 128 files"),
         ("scratch: directories in directories", deep(), "more than 32 deep"),
     ]
 }
