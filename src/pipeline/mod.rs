@@ -196,7 +196,7 @@ impl Runner {
             analysis: job.snapshot.analysis.id,
             run: job.run,
             token: Arc::clone(&guest.token),
-            environment,
+            environment: Arc::clone(&environment),
             scope,
             live: job.live.clone(),
             notice: job.notice(),
@@ -206,7 +206,9 @@ impl Runner {
             stop: job.stop.clone(),
         };
         let outcome = self.sandbox.run(&program, input, &job.limits).await;
-        (outcome, session.asked())
+        let asked = network::without_secrets(session.asked(), &environment);
+        // Its environment was settled before it ran.
+        (outcome, asked.unwrap_or_default())
     }
 
     /// Builds the environment: granted secrets, variables over them, system entries over both.
