@@ -2,12 +2,14 @@
 //! use packages.
 //!
 //! The bundler is the project's own esbuild. It runs with the rights of who calls it: only commands
-//! bundle, and only files of their user; a server never does.
+//! bundle; a server never does. What other users of the machine left in a folder above the script,
+//! such as one for temporary files, is no project of it and no bundler.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -62,21 +64,34 @@ pub async fn read(path: &Path) -> Result<Script, ReadError> {
     let language = Language::of_file(&name).ok_or_else(|| ReadError::NotScript(path.into()))?;
     let failed = |doing| move |source| ReadError::Io { doing, path: path.into(), source };
     let whole = path.canonicalize().map_err(failed("find"))?;
-    let Some(root) = project(&whole) else {
+    let script = whole.metadata().map_err(failed("read"))?;
+    let trusted = Trusted([0, rustix::process::geteuid().as_raw(), script.uid()]);
+    let Some(root) = project(&whole, &trusted) else {
         let bytes = std::fs::read(path).map_err(failed("read"))?;
         return Ok(Script::new(&name, language, bytes)?);
     };
-    let bundle = bundle(&whole, &root).await?;
+    let bundle = bundle(&whole, &root, &trusted).await?;
     // Its places are the bundle's, so it is not called by the script's name.
     let name = path.with_extension("bundle.js");
     Ok(Script::new(&name.to_string_lossy(), Language::JavaScript, bundle)?)
 }
 
+/// The users whose files may say what is run: the system's, who calls, and the script's owner.
+struct Trusted([u32; 3]);
+
+impl Trusted {
+    /// Whether there is a file of one of them at `path`.
+    fn wrote(&self, path: &Path) -> bool {
+        let file = path.metadata();
+        file.is_ok_and(|file| file.is_file() && self.0.contains(&file.uid()))
+    }
+}
+
 /// The folder of the `package.json` that a script belongs to: beside it, or above it within its
 /// repository.
-fn project(script: &Path) -> Option<PathBuf> {
+fn project(script: &Path, trusted: &Trusted) -> Option<PathBuf> {
     for folder in script.ancestors().skip(1) {
-        if folder.join("package.json").is_file() {
+        if trusted.wrote(&folder.join("package.json")) {
             return Some(folder.into());
         }
         if folder.join(".git").exists() {
@@ -86,12 +101,13 @@ fn project(script: &Path) -> Option<PathBuf> {
     None
 }
 
-async fn bundle(script: &Path, root: &Path) -> Result<Vec<u8>, ReadError> {
+async fn bundle(script: &Path, root: &Path, trusted: &Trusted) -> Result<Vec<u8>, ReadError> {
     let installed = |package: &str| {
         let modules = root.ancestors().map(|folder| folder.join("node_modules"));
         modules.map(|modules| modules.join(package)).find(|path| path.exists())
     };
-    let bundler = installed(".bin/esbuild").or_else(on_path);
+    let own = installed(".bin/esbuild").filter(|bundler| trusted.wrote(bundler));
+    let bundler = own.or_else(on_path);
     let Some(bundler) = bundler else {
         return Err(match installed("") {
             None if has_dependencies(root) => ReadError::NotInstalled(root.into()),
@@ -184,9 +200,12 @@ mod tests {
         fs::create_dir(root.join("repository/.git")).unwrap();
         fs::write(root.join("package.json"), "{}").unwrap();
         let script = inner.join("a.js");
-        assert_eq!(project(&script), None);
+        let own = root.metadata().unwrap().uid();
+        let (trusted, others) = (Trusted([own; 3]), Trusted([own.wrapping_add(1); 3]));
+        assert_eq!(project(&script, &trusted), None);
         fs::write(root.join("repository/package.json"), "{}").unwrap();
-        assert_eq!(project(&script), Some(root.join("repository")));
+        assert_eq!(project(&script, &trusted), Some(root.join("repository")));
+        assert_eq!(project(&script, &others), None, "it is another user's");
     }
 
     #[test]
