@@ -128,7 +128,19 @@ fn package(specifier: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// The engine's lists of modules, which are compiled for another machine.
+    const BUILTINS: &str = include_str!("../../runtime/js/engine/src/builtins.rs");
+
+    /// The texts in quotes between two parts of the engine's lists.
+    fn quoted(from: &str, to: &str) -> impl Iterator<Item = &'static str> {
+        let (_, after) = BUILTINS.split_once(from).unwrap();
+        let (part, _) = after.split_once(to).unwrap();
+        part.split('"').skip(1).step_by(2)
+    }
 
     #[test]
     fn each_missing_module_says_what_to_do() {
@@ -146,6 +158,20 @@ mod tests {
             let message = missing(specifier).unwrap();
             assert!(message.contains(said), "{specifier}: {message}");
         }
+    }
+
+    #[test]
+    fn the_engine_lists_the_same_modules_of_node() {
+        let has: BTreeSet<_> = quoted("= sources! {", "};")
+            .filter_map(|name| name.strip_prefix("node:"))
+            // Another name of the same module.
+            .chain(["assert/strict"])
+            .collect();
+        assert_eq!(has, NODE.into_iter().collect());
+        // What is said about them has spaces.
+        let lacks: BTreeSet<_> =
+            quoted("fn instead", "_ => return None").filter(|name| !name.contains(' ')).collect();
+        assert_eq!(lacks, NONE.iter().flat_map(|(names, _)| names.iter().copied()).collect());
     }
 
     /// What is said to be there, the engine must have.

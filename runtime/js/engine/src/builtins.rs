@@ -82,7 +82,8 @@ fn instead(name: &str) -> Option<&'static str> {
         "child_process" | "cluster" | "worker_threads" => {
             "an analysis is one process; start another analysis with Resources.analysis.run()"
         }
-        "stream" | "stream/promises" | "stream/web" | "string_decoder" | "zlib" | "punycode" => {
+        "stream" | "stream/promises" | "stream/web" | "string_decoder" | "util/types" | "zlib"
+        | "punycode" => {
             "bundle a package from npm that does it in JavaScript"
         }
         "os"
@@ -98,6 +99,7 @@ fn instead(name: &str) -> Option<&'static str> {
         | "diagnostics_channel"
         | "trace_events"
         | "wasi"
+        | "sea"
         | "sqlite"
         | "test"
         | "constants"
