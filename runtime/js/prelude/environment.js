@@ -8,8 +8,8 @@ export const API = "http://runner.internal";
 const values = {};
 let filled = false;
 
-function set(key, value) {
-  Object.defineProperty(values, key, { value, writable: true, enumerable: true, configurable: true });
+function set(key, value, enumerable = true) {
+  Object.defineProperty(values, key, { value, writable: true, enumerable, configurable: true });
 }
 
 /** The entries as TagoIO writes them: an array of {key, value}. */
@@ -28,7 +28,8 @@ function fill() {
   for (const { key, value } of list) set(key, value);
   const [analysis, , token] = host.context();
   set("T_ANALYSIS_CONTEXT", "tago-io");
-  set("T_ANALYSIS_ENV", JSON.stringify(list));
+  // Whoever prints all of process.env would print it escaped twice, in which no secret is masked.
+  set("T_ANALYSIS_ENV", JSON.stringify(list), false);
   set("T_ANALYSIS_DATA", host.scope());
   set("T_ANALYSIS_TOKEN", token);
   set("T_ANALYSIS_ID", analysis);

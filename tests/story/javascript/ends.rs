@@ -121,6 +121,10 @@ fn what_a_top_level_touches_is_found_by_any_way_to_it() {
         ("fetch('http://a.b').catch(() => {});", "network"),
         ("setTimeout(() => {}, 1);", "timer"),
         ("if (!process.env.NEVER_SET) throw new Error('missing');", "environment"),
+        (
+            "process.on('unhandledRejection', () => crypto.randomUUID()); Promise.reject(1);",
+            "random",
+        ),
         ("const end = Date.now() + 1e9; while (Date.now() < end);", "clock"),
     ] {
         let path = place.file("a.js", script);

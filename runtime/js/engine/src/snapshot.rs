@@ -75,8 +75,9 @@ fn record(realm: &Realm) -> Result<(), Failure> {
     let outcome = realm.with(|ctx, hooks| {
         let promise = realm.evaluate(ctx, hooks)?;
         while !state::with(|state| state.touched.is_over()) && ctx.execute_pending_job() {}
-        state::with(|state| state.phase = Phase::Preparing);
+        // What listens to rejections is the script's too, and recorded.
         event_loop::unhandled(ctx, hooks, promise.as_ref())?;
+        state::with(|state| state.phase = Phase::Preparing);
         let Some(promise) = promise else { return Ok(()) };
         match promise.state() {
             PromiseState::Resolved => Ok(()),

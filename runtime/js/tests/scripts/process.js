@@ -30,6 +30,7 @@ const tests = {
   "and as the original gives it to its scripts"(context, scope) {
     assert.equal(env.T_ANALYSIS_CONTEXT, "tago-io");
     assert.deepEqual(JSON.parse(env.T_ANALYSIS_ENV), [...context.environment]);
+    assert.equal("T_ANALYSIS_ENV" in env && !Object.keys(env).includes("T_ANALYSIS_ENV"), true);
     assert.deepEqual(JSON.parse(env.T_ANALYSIS_DATA), scope);
     assert.equal(env.T_ANALYSIS_TOKEN, context.token);
     assert.equal(env.T_ANALYSIS_ID, context.analysis_id);
