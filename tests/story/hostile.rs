@@ -9,6 +9,7 @@ mod paths;
 mod reach;
 mod scene;
 mod scratch;
+mod scripts;
 mod values;
 
 use axum::body::Body;
@@ -81,7 +82,9 @@ async fn send(api: &Api, method: &Method, path: &str, body: impl Into<Body>) -> 
 pub fn table() -> String {
     let mut text = String::from("| what it does | what is asserted |\n|---|---|\n");
     let running = guests::table().chain(bombs::table()).chain(outlets::table());
-    for (name, asserted) in running.chain(scratch::table()).chain(reach::table()) {
+    for (name, asserted) in
+        running.chain(scratch::table()).chain(reach::table()).chain(scripts::table())
+    {
         text += &format!("| {name} | {asserted} |\n");
     }
     text
