@@ -218,7 +218,8 @@ async fn a_row_of_another_profile_does_not_open() {
     let path = foreign.data().join("runner.db").display().to_string();
     attach.bind(path).execute(&mut database).await.expect("it is attached");
     let moved = sqlx::raw_sql(
-        "INSERT INTO main.profile SELECT * FROM foreign_store.profile;
+        "UPDATE foreign_store.profile SET name = 'foreign';
+         INSERT INTO main.profile SELECT * FROM foreign_store.profile;
          INSERT INTO main.wrapped_key SELECT * FROM foreign_store.wrapped_key WHERE kind = 'data';
          INSERT INTO main.tag SELECT main_profile.id, resource, resource_id, key, value
              FROM foreign_store.tag, (SELECT id FROM main.profile ORDER BY created_at LIMIT 1)

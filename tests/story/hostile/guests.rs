@@ -283,7 +283,7 @@ fn cases() -> Vec<Case> {
     let fields = forever(HTTP, lowered, "(result i32)", "(drop (call $call))");
     case("header lists without end", fields, none(), Fault("trap", "table"));
     case("header fields without end", header_flood(1_000, 1_000), none(), Fault("trap", "limit"));
-    case("header field of 20,000 bytes", header_flood(20_000, 1), none(), Fault("trap", "limit"));
+    case("header field of 40,000 bytes", header_flood(40_000, 1), none(), Fault("trap", "limit"));
     case(
         "1,000 bodies of requests that are never sent",
         idle_bodies(),
