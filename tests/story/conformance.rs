@@ -36,6 +36,7 @@ fn with_examples(world: &World) -> Value {
                     json!(world.device_token)
                 }
                 Some("id") => json!(world.id_for(&template)),
+                Some("token") => json!(world.spare_token),
                 Some("type") => json!("secrets"),
                 Some("query") => json!("last_item"),
                 // A schema says enough about the others.
