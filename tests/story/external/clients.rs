@@ -1,8 +1,7 @@
 //! `Analysis.use` of the original's own SDKs, unmodified, against the real server.
 
-use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -11,39 +10,18 @@ use serde_json::Value;
 
 use super::delivery::SECRET;
 use crate::harness::{Place, Server, repository, text};
+use crate::sdk::packages;
 
 /// How long a listener, or a run, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn folder() -> PathBuf {
-    repository().join("tests/story/external/clients")
-}
-
-/// The folder of the listeners, with the SDKs for Node in it as the lock file says.
-fn installed() -> PathBuf {
-    let folder = folder();
-    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("listeners.lock"));
-    let lock = lock.expect("a lock file");
-    // Stories run in several processes.
-    lock.lock().expect("the lock");
-    let wanted = fs::read(folder.join("package-lock.json")).expect("the lock file of the SDKs");
-    let mark = folder.join("node_modules/.installed-lock.json");
-    if fs::read(&mark).is_ok_and(|installed| installed == wanted) {
-        return folder;
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    let done = npm.current_dir(&folder).output();
-    let done = done.expect("npm is missing; install Node.js 20 or newer with its npm");
-    assert!(done.status.success(), "npm ci: {}", String::from_utf8_lossy(&done.stderr));
-    fs::write(mark, wanted).expect("the mark");
-    folder
-}
+/// The folder of the listeners.
+const FOLDER: &str = "tests/story/external/clients";
 
 /// A listener in Node with this SDK.
 fn node(sdk: &str) -> Command {
     let mut command = Command::new("node");
-    command.arg("listen.mjs").current_dir(installed()).env("LISTENER_SDK", sdk);
+    command.arg("listen.mjs").current_dir(packages(FOLDER)).env("LISTENER_SDK", sdk);
     command
 }
 
@@ -54,7 +32,7 @@ fn python() -> Command {
     assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
     let programs = PathBuf::from(String::from_utf8(tool.stdout).expect("a path").trim());
     let mut command = Command::new(programs.join("python"));
-    command.arg("-u").arg(folder().join("listen.py"));
+    command.arg("-u").arg(repository().join(FOLDER).join("listen.py"));
     command
 }
 

@@ -1,5 +1,7 @@
 //! The original's own SDKs, unmodified, against the real server.
 
+#[cfg(feature = "javascript")]
+mod guest;
 mod methods;
 
 use std::ffi::OsStr;
@@ -10,14 +12,19 @@ use std::process::Command;
 use crate::harness::{Place, Server, repository, sample};
 use crate::http::world::holds;
 
-/// The folder of the script, with the SDK in it as the lock file says.
+/// The folder of the scripts, with the SDKs in it as the lock file says.
 fn installed() -> PathBuf {
-    let folder = repository().join("tests/sdk");
-    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk-install.lock"));
+    packages("tests/sdk")
+}
+
+/// This folder of the repository, with the packages in it as its lock file says.
+pub fn packages(folder: &str) -> PathBuf {
+    let folder = repository().join(folder);
+    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm.lock"));
     let lock = lock.expect("a lock file");
     // Stories run in several processes.
     lock.lock().expect("the lock");
-    let wanted = fs::read(folder.join("package-lock.json")).expect("the lock file of the SDK");
+    let wanted = fs::read(folder.join("package-lock.json")).expect("a lock file of npm");
     let mark = folder.join("node_modules/.installed-lock.json");
     if fs::read(&mark).is_ok_and(|installed| installed == wanted) {
         return folder;
