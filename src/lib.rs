@@ -11,6 +11,7 @@
 //!   environment lays variables over secrets, makes the redactor
 //!   outbound    sends the requests that its policies allow
 //!   sandbox     runs the module (analysis) with that        (never sees the vault)
+//! admin       shows what the api answers as pages
 //! store       keeps requests, outcomes, audit               (never sees plaintext)
 //! ```
 //!
@@ -53,6 +54,8 @@ pub mod store;
 pub mod pipeline;
 
 pub mod api;
+
+pub mod admin;
 
 pub mod config;
 pub mod shutdown;

@@ -51,9 +51,22 @@ pub struct Caller {
     snapshot: Option<Arc<Snapshot>>,
 }
 
-/// A principal that was recognised before the request reached the router: a local command.
+/// A principal that was recognised before the request reached the router: a local command, or who
+/// signed in to the admin panel.
 #[derive(Clone)]
-pub struct Trusted(pub Principal);
+pub struct Trusted {
+    /// Who acts.
+    pub principal: Principal,
+    /// In which profile; none for the one that the header [`PROFILE_HEADER`] chooses.
+    pub profile: Option<Id>,
+}
+
+impl Trusted {
+    /// A local command.
+    pub const fn local(uid: u32) -> Self {
+        Self { principal: Principal::Local { uid }, profile: None }
+    }
+}
 
 /// Marks a request that the guest of a run sent to the runner itself: the only way on which the
 /// run's token counts.
@@ -73,8 +86,12 @@ impl FromRequestParts<State> for Caller {
         let guest = of_guest(&parts.extensions).cloned();
         let recognised = match (parts.extensions.get::<Trusted>(), &guest) {
             (None, Some(run)) => recognise_guest(&runner, run, &parts.headers).await?,
-            (Some(Trusted(principal)), _) => {
-                Recognised::of(principal.clone(), chosen(&runner, &parts.headers).await?)
+            (Some(Trusted { principal, profile }), _) => {
+                let profile = match profile {
+                    Some(profile) => *profile,
+                    None => chosen(&runner, &parts.headers).await?,
+                };
+                Recognised::of(principal.clone(), profile)
             }
             (None, None) => recognise(&runner, sent_token(&parts.headers)?).await?,
         };
@@ -378,9 +395,10 @@ impl Caller {
         let only = match self.principal {
             Principal::Run { .. } => "reads its run",
             Principal::Device { .. } => "sends and reads the data of its device",
-            Principal::Local { .. } | Principal::Token { .. } | Principal::Analysis { .. } => {
-                return Ok(());
-            }
+            Principal::Local { .. }
+            | Principal::Token { .. }
+            | Principal::User { .. }
+            | Principal::Analysis { .. } => return Ok(()),
         };
         let message = format!("Authorization Denied: this token {only} and nothing else");
         Err(Refusal::new(ErrorCode::Denied, message))

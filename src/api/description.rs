@@ -14,7 +14,7 @@ use super::listing::List;
 use super::query::USUAL_AMOUNT;
 use super::{
     access, action, analysis, device_tokens, devices, profile, profile_tokens, runs, secrets,
-    tokens,
+    tokens, users,
 };
 use crate::fault::ErrorCode;
 use crate::run::State;
@@ -32,6 +32,7 @@ const LISTS: &[(&str, &List)] = &[
     ("/profile/{id}/token", &profile_tokens::LIST),
     ("/runs", &runs::LIST),
     ("/tokens", &tokens::LIST),
+    ("/users", &users::LIST),
 ];
 
 const GET: &str = "get";

@@ -39,6 +39,18 @@ pub async fn info(caller: Caller) -> Answer<Value> {
                 "created_by": token.created_by,
             })
         }
+        Principal::User { id, role } => {
+            let user = caller.tenant.user(*id).await?;
+            json!({
+                "id": id,
+                "name": user.name,
+                "type": "user",
+                "role": role,
+                "ref_id": caller.tenant.profile(),
+                "created_at": user.created_at,
+                "created_by": user.created_by,
+            })
+        }
         Principal::Local { uid } => {
             let profile = caller.tenant.profile();
             json!({"name": format!("local:{uid}"), "type": "local", "ref_id": profile})

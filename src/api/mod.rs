@@ -32,6 +32,7 @@ mod position;
 mod profile;
 mod profile_tokens;
 mod query;
+mod readers;
 mod reply;
 mod run;
 mod runs;
@@ -42,6 +43,7 @@ mod tags;
 mod tail;
 mod tokens;
 mod upload;
+mod users;
 mod variables;
 
 use std::sync::Arc;
@@ -66,6 +68,7 @@ use crate::tag::Tags;
 
 pub use caller::{PROFILE_HEADER, Trusted};
 use metrics::Counting;
+pub use plaintext::wiped_json;
 use reply::Refusal;
 
 /// What handlers share.
@@ -92,6 +95,8 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(info::info))
         .routes(routes!(secrets::list, secrets::create))
         .routes(routes!(secrets::info, secrets::edit, secrets::delete))
+        .routes(routes!(readers::readers))
+        .routes(routes!(readers::runs))
         .routes(routes!(access::list, access::create))
         .routes(routes!(settings::settings))
         .routes(routes!(access::info, access::edit, access::delete))
@@ -123,6 +128,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(data::read, data::send))
         .routes(routes!(data::read_of, data::send_to))
         .routes(routes!(hook::receive))
+        .routes(routes!(tags::list))
         .routes(routes!(tags::keys))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::info, tokens::edit, tokens::delete))
@@ -131,6 +137,8 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(profile_tokens::list, profile_tokens::create))
         .routes(routes!(profile_tokens::delete))
         .routes(routes!(profile::account))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::info, users::edit, users::delete))
 }
 
 /// The whole API. As long as the router is there, it also answers the guests of this runner, on

@@ -350,7 +350,7 @@ pub async fn readable_run(caller: &Caller, run: &Run) -> Result<(), Refusal> {
         Principal::Run { id } if id == run.id => Ok(()),
         Principal::Run { .. } | Principal::Device { .. } => caller.require_lister(),
         Principal::Analysis { .. } => readable(caller, run.analysis).await,
-        Principal::Local { .. } | Principal::Token { .. } => Ok(()),
+        Principal::Local { .. } | Principal::Token { .. } | Principal::User { .. } => Ok(()),
     }
 }
 

@@ -346,7 +346,7 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
 }
 
 /// The secret, if the caller may do this to it.
-async fn find(caller: &Caller, id: &str, action: Action) -> Result<StoredSecret, Refusal> {
+pub async fn find(caller: &Caller, id: &str, action: Action) -> Result<StoredSecret, Refusal> {
     caller.require_lister()?;
     let stored = caller.tenant.secret(identifier(id, "secret")?).await.map_err(not_found)?;
     let object = Object { id: Some(stored.secret.id), tags: &stored.secret.tags };

@@ -1,4 +1,5 @@
-//! `/tags`: which keys the tags of a type of resource have.
+//! `/tags`: which tags there are, to be suggested where one is typed, and which keys those of a type
+//! of resource have.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +9,10 @@ use utoipa::ToSchema;
 use super::caller::Caller;
 use super::path::Path;
 use super::reply::{Answer, Failure, Refusal, Success};
+use crate::auth::Role;
 use crate::fault::ErrorCode;
 use crate::policy::{Action, Object, ResourceType};
+use crate::tag::Tag;
 
 /// The types as the original's clients call them here, and in policies.
 const TYPES: [(&str, ResourceType); 5] = [
@@ -23,7 +26,7 @@ const TYPES: [(&str, ResourceType); 5] = [
 /// What the original has beside.
 const UNKNOWN_HERE: [&str; 4] = ["bucket", "dashboard", "tcore", "run_users"];
 
-/// A tag, for the API's description.
+/// A tag.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tag)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,20 @@ pub struct WireTag {
     /// 1 to 100 characters, none of them a control character.
     #[schema(min_length = 1, max_length = 100)]
     value: String,
+}
+
+/// Lists each pair of key and value that resources carry, once, sorted; at most 10,000. Only
+/// resources that the caller may list count.
+#[utoipa::path(get, path = "/tags", tag = "tags",
+    responses((status = 200, body = Success<Vec<WireTag>>), (status = "4XX", body = Failure)))]
+pub async fn list(caller: Caller) -> Answer<Vec<WireTag>> {
+    caller.require_role(Role::Viewer)?;
+    let seen = TYPES.into_iter().map(|(_, resource)| resource);
+    let seen = seen.filter(|resource| {
+        caller.principal.role().is_some_and(|role| role.may(*resource, Action::Access))
+    });
+    let tags = caller.tenant.tags(seen).await?;
+    Ok(Success::ok(tags.into_iter().map(|Tag { key, value }| WireTag { key, value }).collect()))
 }
 
 /// Lists the keys of the tags that resources of a type carry, each once, in their order. An analysis

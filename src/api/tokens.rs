@@ -108,9 +108,7 @@ pub async fn list(caller: Caller, query: Query) -> Answer<Vec<Row>> {
     responses((status = 201, body = Success<TokenMade>), (status = "4XX", body = Failure)))]
 pub async fn create(caller: Caller, Body(new): Body<TokenRequest>) -> Answer<TokenMade> {
     caller.require_administrator()?;
-    let role = new.role.parse::<Role>().map_err(|()| {
-        Refusal::invalid(format!("there is no role {:?}; there are {}", new.role, Role::list()))
-    })?;
+    let role = role(&new.role)?;
     let expires_at = expires_at(new.expire_time.as_deref())?;
     Ok(Success::created(make(&caller, &caller.tenant, new.name, role, expires_at).await?))
 }
@@ -184,7 +182,15 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     Ok(Success::ok("Successfully Removed"))
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+/// Reads the word for a role.
+pub fn role(word: &str) -> Result<Role, Refusal> {
+    word.parse().map_err(|()| {
+        Refusal::invalid(format!("there is no role {word:?}; there are {}", Role::list()))
+    })
+}
+
+/// Refuses a name of a token or a user that cannot be read or typed.
+pub fn check_name(name: &str) -> Result<(), Refusal> {
     if is_label(name, MAX_NAME_LENGTH) {
         return Ok(());
     }

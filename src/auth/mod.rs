@@ -1,16 +1,20 @@
-//! Who acts: principals and roles.
+//! Who acts: principals and roles, passwords and sessions.
 //!
-//! Owns the words for callers. It reads no request and no database: the API and the store bring
-//! what is needed.
+//! Owns the words for callers, and the rules by which passwords hold and sessions end. It reads no
+//! request and no database: the API and the store bring what is needed.
 
+mod password;
 mod role;
+mod session;
 
 use std::fmt;
 
 use crate::device::Permission;
 use crate::id::Id;
 
+pub use password::{InvalidPassword, Password, check_password};
 pub use role::Role;
+pub use session::{ABSOLUTE, Holder, IDLE, NOTED_EVERY, Session};
 
 /// Who acts. Every audit entry names one, in the form of its [`fmt::Display`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -25,6 +29,13 @@ pub enum Principal {
         /// The token.
         id: Id,
         /// What it may do.
+        role: Role,
+    },
+    /// A person who signed in with a name and a password.
+    User {
+        /// The user.
+        id: Id,
+        /// What they may do.
         role: Role,
     },
     /// An analysis, by its own token; policies decide what it may do.
@@ -52,7 +63,7 @@ impl Principal {
     pub const fn role(&self) -> Option<Role> {
         match self {
             Self::Local { .. } => Some(Role::Administrator),
-            Self::Token { role, .. } => Some(*role),
+            Self::Token { role, .. } | Self::User { role, .. } => Some(*role),
             Self::Analysis { .. } | Self::Run { .. } | Self::Device { .. } => None,
         }
     }
@@ -63,6 +74,7 @@ impl fmt::Display for Principal {
         match self {
             Self::Local { uid } => write!(f, "local:{uid}"),
             Self::Token { id, .. } => write!(f, "token:{id}"),
+            Self::User { id, .. } => write!(f, "user:{id}"),
             Self::Analysis { id } => write!(f, "analysis:{id}"),
             Self::Run { id } => write!(f, "run:{id}"),
             Self::Device { id, .. } => write!(f, "device:{id}"),

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::events::Events;
 use super::failure::Failure;
 use super::transport::{Received, Server, receive, send_to_socket, stream_from_socket};
-use crate::api::PROFILE_HEADER;
+use crate::api::{PROFILE_HEADER, wiped_json};
 use crate::fault::ErrorCode;
 
 /// How long an answer may take, but for `exec`. The longest wait the API offers is 50 seconds;
@@ -60,14 +60,7 @@ pub enum Body {
 impl Body {
     /// `value` as JSON.
     pub fn json(value: &impl Serialize) -> Result<Self, Failure> {
-        // Counting first keeps the buffer from growing, which would leave unwiped copies behind.
-        let mut length = Length(0);
-        let mut text = Zeroizing::new(Vec::new());
-        serde_json::to_writer(&mut length, value)
-            .and_then(|()| {
-                text.reserve_exact(length.0);
-                serde_json::to_writer(&mut *text, value)
-            })
+        let text = wiped_json(value)
             .map_err(|error| Failure::usage(format_args!("cannot be sent as JSON: {error}")))?;
         Ok(Self::Json(text))
     }
@@ -80,20 +73,6 @@ impl Body {
             Self::Module(bytes) => (header("application/wasm"), bytes.into()),
             Self::Script(bytes) => (header("text/javascript"), bytes.into()),
         }
-    }
-}
-
-/// Counts what is written to it.
-struct Length(usize);
-
-impl std::io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -11,7 +11,6 @@ use super::Global;
 use super::client::Client;
 use super::failure::Failure;
 use crate::api::{self, Trusted};
-use crate::auth::Principal;
 use crate::config::{self, Config, Flags};
 use crate::fault::ErrorCode;
 use crate::pipeline::{OpenError, Runner, Worker};
@@ -97,7 +96,7 @@ pub async fn connect(
 
 /// The user who typed the command, as a principal that the API trusts.
 pub fn this_user() -> Trusted {
-    Trusted(Principal::Local { uid: rustix::process::getuid().as_raw() })
+    Trusted::local(rustix::process::getuid().as_raw())
 }
 
 impl From<config::Error> for Failure {

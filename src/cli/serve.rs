@@ -21,12 +21,12 @@ use tower::Service;
 use super::failure::Failure;
 use super::local::{self, this_user};
 use super::{Global, ServeArgs};
-use crate::api;
 use crate::config::Config;
 use crate::fault::ErrorCode;
 use crate::pipeline::Runner;
 use crate::shutdown;
 use crate::store::DataDirectory;
+use crate::{admin, api};
 
 /// Serves until the process is asked to stop.
 pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure> {
@@ -60,18 +60,18 @@ pub async fn serve(args: ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let mut worker = runner.start_worker();
     worker.subscribe().map_err(Failure::usage)?;
     println!("listening on http://{bound}");
+    tracing::info!("the admin panel is at http://{bound}/admin");
     tracing::info!(
         "no token is made by itself: `runner token create --role administrator` prints one"
     );
 
     let (stop, stopped) = watch::channel(());
     let trusted = router.clone().layer(Extension(this_user()));
+    // The panel counts failed attempts by address.
+    let panel = admin::router(Arc::clone(&runner), router.clone());
+    let panel = panel.into_make_service_with_connect_info::<SocketAddr>();
     let servers = [
-        tokio::spawn(accept(
-            listener,
-            router.clone().into_make_service_with_connect_info::<SocketAddr>(),
-            stopped.clone(),
-        )),
+        tokio::spawn(accept(listener, panel, stopped.clone())),
         tokio::spawn(accept(local, trusted.into_make_service(), stopped)),
     ];
     asked.await;

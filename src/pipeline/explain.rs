@@ -35,7 +35,54 @@ pub struct Explained {
     pub withheld: Option<String>,
 }
 
+/// An analysis, and what becomes of one secret in its runs.
+pub struct Reader {
+    /// The analysis.
+    pub analysis: Id,
+    /// Its name.
+    pub name: String,
+    /// Whether it may run.
+    pub active: bool,
+    /// What becomes of the secret, and why.
+    pub explanation: Explanation,
+}
+
 impl Runner {
+    /// Explains one secret for every analysis, in the order of their names.
+    pub async fn readers(
+        &self,
+        tenant: &Tenant,
+        secret: &Secret,
+    ) -> Result<Vec<Reader>, store::Error> {
+        let mut view = tenant.view().await?;
+        let policies = view.all_policies().await?;
+        let (hosts, algorithms) = (texts(secret.uses.hosts()), texts(secret.uses.algorithms()));
+        let (hosts, algorithms) = (hosts.join(", "), algorithms.join(", "));
+        let mut readers = Vec::new();
+        for stored in view.all_analyses().await? {
+            let subject = Subject { id: stored.analysis.id, tags: &stored.analysis.tags };
+            let facts = facts(secret, &hosts, &algorithms);
+            let variables = match &stored.variables {
+                None => Vec::new(),
+                Some(sealed) => self.variable_keys(tenant, subject.id, sealed)?,
+            };
+            let hides = variables.iter().map(String::as_str).filter(|key| *key == secret.key);
+            let mut explained = explain(subject, &policies, [facts], hides);
+            let approved = Approved::load(&mut view, &self.vault, subject.id).await?;
+            if !approved.covers(stored.module.as_ref()) {
+                explained.iter_mut().for_each(Explanation::withhold);
+            }
+            let analysis = &stored.analysis;
+            readers.extend(explained.into_iter().map(|explanation| Reader {
+                analysis: analysis.id,
+                name: analysis.name.clone(),
+                active: analysis.active,
+                explanation,
+            }));
+        }
+        Ok(readers)
+    }
+
     /// Explains what is asked for. Of the secrets that are refused it tells those that who asks
     /// `sees`, by id and tags, and the one that was named.
     pub async fn explain(
@@ -79,15 +126,8 @@ impl Runner {
                 (secret, hosts, texts(secret.uses.algorithms()).join(", "))
             })
             .collect();
-        let facts = facts.iter().map(|(secret, hosts, algorithms)| SecretFacts {
-            id: secret.id,
-            key: &secret.key,
-            tags: &secret.tags,
-            version: secret.version,
-            exposure: secret.exposure.as_str(),
-            hosts,
-            algorithms,
-        });
+        let facts =
+            facts.iter().map(|(secret, hosts, algorithms)| self::facts(secret, hosts, algorithms));
         let variables = match &stored.variables {
             None => Vec::new(),
             Some(sealed) => self.variable_keys(tenant, analysis, sealed)?,
@@ -114,5 +154,17 @@ impl Runner {
         let text = std::str::from_utf8(&text).map_err(|_| unreadable())?;
         let decoded = decode_variables(text).ok_or_else(unreadable)?;
         Ok(decoded.into_iter().map(|variable| variable.key.to_owned()).collect())
+    }
+}
+
+fn facts<'a>(secret: &'a Secret, hosts: &'a str, algorithms: &'a str) -> SecretFacts<'a> {
+    SecretFacts {
+        id: secret.id,
+        key: &secret.key,
+        tags: &secret.tags,
+        version: secret.version,
+        exposure: secret.exposure.as_str(),
+        hosts,
+        algorithms,
     }
 }

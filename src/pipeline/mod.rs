@@ -62,7 +62,7 @@ pub use approval::{Approved, withheld};
 pub use backup::{Backup, BackupError, backup, restore};
 pub use broker::{Broker, BrokerError, BrokerUrl, InvalidBrokerUrl, Link};
 pub use data::DataError;
-pub use explain::{Asked, Explained};
+pub use explain::{Asked, Explained, Reader};
 pub use external::{PrintError, frame_counts};
 pub use guest_api::{GuestApi, GuestRun, is_api};
 pub use hook::{HookError, Hooked};

@@ -252,6 +252,16 @@ impl Tenant {
     }
 }
 
+/// Every analysis of `profile`.
+pub(super) async fn all(
+    connection: &mut Connection,
+    profile: &str,
+) -> Result<Vec<StoredAnalysis>, Error> {
+    let mut query = QueryBuilder::new(COLUMNS);
+    query.push(" WHERE profile_id = ").push_bind(profile).push(" ORDER BY name, id");
+    read(connection, query).await
+}
+
 /// One analysis of `profile`.
 pub(super) async fn one(
     connection: &mut Connection,

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use super::connection::{Row, Target};
-use super::statement::query;
-use super::{Connection, Error, Store, profiles};
+use super::statement::{QueryBuilder, query};
+use super::{Connection, Error, Store, StoredSession, StoredUser, profiles, users};
 use crate::analysis::{Digest, Form};
-use crate::auth::Role;
+use crate::auth::{Holder, Role, Session};
 use crate::clock::Timestamp;
 use crate::device::Permission;
 use crate::id::Id;
@@ -216,6 +216,47 @@ impl Host {
             })
         });
         write.await
+    }
+
+    /// The user of this name, with the password's hash and the signature that has to bear it out.
+    pub async fn user_by_name(&self, name: &str) -> Result<Option<StoredUser>, Error> {
+        let mut select = QueryBuilder::new(users::COLUMNS);
+        select.push(" WHERE name = ").push_bind(name);
+        let found = select.build().fetch_optional(&self.store.readers).await?;
+        found.as_ref().map(users::stored).transpose()
+    }
+
+    /// The session that this digest recognises, as long as its holder exists.
+    pub async fn session(&self, digest: &[u8; 32]) -> Result<Option<StoredSession>, Error> {
+        let found = query(
+            "SELECT session.id, session.profile_id, session.role, session.bound, token_id, \
+             user_id, session.created_at, seen_at, session.expires_at, \
+             COALESCE(token.name, named_user.name) AS holder_name, \
+             COALESCE(token.role, named_user.role) AS holder_role FROM session \
+             LEFT JOIN token ON token.id = token_id \
+             LEFT JOIN named_user ON named_user.id = user_id WHERE session.digest = $1",
+        )
+        .bind(&digest[..])
+        .fetch_optional(&self.store.readers)
+        .await?;
+        let Some(row) = found else { return Ok(None) };
+        let token = row.optional_word("token_id")?.map(Holder::Token);
+        let user = row.optional_word("user_id")?.map(Holder::User);
+        let Some(holder) = token.or(user) else { return Ok(None) };
+        Ok(Some(StoredSession {
+            session: Session {
+                id: row.id("id")?,
+                profile: row.id("profile_id")?,
+                holder,
+                role: row.word("role")?,
+                created_at: row.time("created_at")?,
+                seen_at: row.time("seen_at")?,
+                expires_at: row.time("expires_at")?,
+            },
+            bound: row.bytes("bound")?,
+            name: row.text("holder_name")?,
+            role: row.word("holder_role")?,
+        }))
     }
 
     /// What the bytes of an uploaded module are.

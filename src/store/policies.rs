@@ -154,6 +154,13 @@ pub(super) async fn targeting(
     Ok(found)
 }
 
+/// Every policy of `profile`.
+pub(super) async fn all(connection: &mut Connection, profile: &str) -> Result<Vec<Policy>, Error> {
+    let mut query = QueryBuilder::new(COLUMNS);
+    query.push(" WHERE profile_id = ").push_bind(profile).push(" ORDER BY name, id");
+    read(connection, query).await
+}
+
 /// Targets and permissions in TagoIO's form.
 fn document(policy: &Policy) -> String {
     let Policy { targets, permissions, .. } = policy;

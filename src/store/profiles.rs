@@ -160,7 +160,7 @@ impl Host {
         rows.iter().map(|row| row.word("digest")).collect()
     }
 
-    /// Closes a profile for good: its tokens and its keys go, nothing of it starts any more, and
+    /// Closes a profile for good: its tokens, users and keys go, nothing of it starts any more, and
     /// its rows are of the past. Answers what it holds; where that is something, it is closed only
     /// with `force`.
     pub async fn close_profile(
@@ -198,6 +198,8 @@ impl Host {
                 .execute(&mut *connection)
                 .await?;
                 for statement in [
+                    "DELETE FROM session WHERE profile_id = $1",
+                    "DELETE FROM named_user WHERE profile_id = $1",
                     "DELETE FROM token WHERE profile_id = $1",
                     "DELETE FROM device_token WHERE profile_id = $1",
                     "DELETE FROM wrapped_key WHERE profile_id = $1",

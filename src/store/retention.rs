@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::statement::{QueryBuilder, query};
 use super::{Connection, Error, Host, profiles};
+use crate::auth::IDLE;
 use crate::clock::Timestamp;
 use crate::id::Id;
 
@@ -189,6 +190,11 @@ async fn expired(connection: &mut Connection, now: Timestamp) -> Result<u64, Err
     .await?;
     deleted += query("DELETE FROM lease WHERE until < $1")
         .bind(minus(now, LEASES))
+        .execute(&mut *connection)
+        .await?;
+    deleted += query("DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2")
+        .bind(now.as_millis())
+        .bind(minus(now, IDLE))
         .execute(&mut *connection)
         .await?;
     // A lane without a row goes first, as one that was served so long ago does.

@@ -9,7 +9,7 @@ use crate::audit::Entry;
 use crate::cause::Cause;
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::run::{Attempt, Run};
+use crate::run::{Attempt, EnvironmentEntry, Run, State};
 
 const COLUMNS: &str = "SELECT id, analysis_id, module_digest, module_version, state, cause_kind, \
      cause_by, action_id, root_run, depth, trigger_entries, rerun_of, attempts, losses, \
@@ -31,6 +31,24 @@ pub struct RunRecord {
     /// Its sealed result or fault message.
     pub outcome: Option<Vec<u8>>,
 }
+
+/// A run that was granted a secret.
+pub struct SecretRun {
+    /// The run.
+    pub id: Id,
+    /// Its analysis.
+    pub analysis: Id,
+    /// Where it stands.
+    pub state: State,
+    /// When its latest attempt began.
+    pub started_at: Timestamp,
+    /// The version of the secret that it was granted.
+    pub version: u32,
+}
+
+/// How many runs are looked at for the grants of a secret, and how many of them are told.
+const LOOKED_AT: i64 = 10_000;
+const TOLD: i64 = 20;
 
 /// Some console lines of one attempt, sealed.
 pub struct ConsoleChunk {
@@ -95,6 +113,36 @@ impl Tenant {
         }
         page.push(&mut query, "id DESC");
         self.read_runs(query).await
+    }
+
+    /// The last runs whose latest attempt was granted a secret, the newest first: at most 20, of the
+    /// last 10,000 runs.
+    pub async fn runs_with_secret(&self, secret: Id) -> Result<Vec<SecretRun>, Error> {
+        let rows = query(
+            "SELECT id, analysis_id, state, started_at, environment FROM (\
+             SELECT id, analysis_id, state, attempt.started_at, environment FROM run \
+             JOIN attempt ON attempt.run_id = run.id AND attempt.number = run.attempts \
+             WHERE profile_id = $1 ORDER BY id DESC LIMIT $2) AS recent \
+             WHERE environment LIKE $3 ORDER BY id DESC LIMIT $4",
+        )
+        .bind(self.profile.to_string())
+        .bind(LOOKED_AT)
+        .bind(format!("%\"secret\":\"{secret}\"%"))
+        .bind(TOLD)
+        .fetch_all(&self.store.readers)
+        .await?;
+        let run = |row: &Row| {
+            let environment: Vec<EnvironmentEntry> = row.json("environment")?;
+            let mut granted = environment.iter().filter(|entry| entry.secret == Some(secret));
+            Ok(SecretRun {
+                id: row.id("id")?,
+                analysis: row.id("analysis_id")?,
+                state: row.word("state")?,
+                started_at: row.time("started_at")?,
+                version: granted.find_map(|entry| entry.version).unwrap_or_default(),
+            })
+        };
+        rows.iter().map(run).collect()
     }
 
     /// The console of a run: all attempts, in order.

@@ -13,7 +13,28 @@ use crate::tag::{Tag, Tags};
 /// How many ids stand in one `IN` list.
 pub(super) const IDS_PER_STATEMENT: usize = 500;
 
+/// The most pairs that are listed.
+const MAX_PAIRS: i64 = 10_000;
+
 impl Tenant {
+    /// Every pair that a resource of these types carries, once, sorted; at most 10,000.
+    pub async fn tags(
+        &self,
+        resources: impl IntoIterator<Item = ResourceType>,
+    ) -> Result<Vec<Tag>, Error> {
+        let mut select =
+            QueryBuilder::new("SELECT DISTINCT key, value FROM tag WHERE profile_id = ");
+        select.push_bind(self.profile.to_string()).push(" AND resource IN (''");
+        for resource in resources {
+            select.push(", ").push_bind(resource.word());
+        }
+        select.push(") ORDER BY key, value LIMIT ").push_bind(MAX_PAIRS);
+        let rows = select.build().fetch_all(&self.store.readers).await?;
+        rows.iter()
+            .map(|row| Ok(Tag { key: row.text("key")?, value: row.text("value")? }))
+            .collect()
+    }
+
     /// The keys of all tags on resources of this type, each once.
     pub async fn tag_keys(&self, resource: ResourceType) -> Result<Vec<String>, Error> {
         let rows = query(

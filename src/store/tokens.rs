@@ -2,7 +2,7 @@
 
 use super::connection::Row;
 use super::statement::{QueryBuilder, query};
-use super::{Error, Filter, Page, Tenant, audit};
+use super::{Error, Filter, Page, Tenant, audit, sessions};
 use crate::audit::Entry;
 use crate::auth::Role;
 use crate::clock::Timestamp;
@@ -96,6 +96,7 @@ impl Tenant {
         let profile = self.key();
         let write = self.store.writer.write(move |connection| {
             Box::pin(async move {
+                sessions::end_of_token(connection, id).await?;
                 let done = query("DELETE FROM token WHERE id = $1 AND profile_id = $2")
                     .bind(id.to_string())
                     .bind(&*profile)

@@ -47,6 +47,16 @@ impl View {
         policies::targeting(&mut self.connection, &self.profile, subject).await
     }
 
+    /// Every analysis, in the order of names.
+    pub async fn all_analyses(&mut self) -> Result<Vec<StoredAnalysis>, Error> {
+        analyses::all(&mut self.connection, &self.profile).await
+    }
+
+    /// Every policy, in the order of names.
+    pub async fn all_policies(&mut self) -> Result<Vec<Policy>, Error> {
+        policies::all(&mut self.connection, &self.profile).await
+    }
+
     /// The secrets with these ids.
     pub async fn secrets_by_id(&mut self, ids: &[Id]) -> Result<Vec<StoredSecret>, Error> {
         secrets::by_id(&mut self.connection, &self.profile, ids).await

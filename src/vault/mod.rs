@@ -20,6 +20,7 @@ mod root_key;
 mod scratch;
 mod sealed;
 mod secret;
+mod session;
 mod token;
 mod uses;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use secret::{
     DEFAULT_VALUE_CAP, Exposure, InvalidSecret, MAX_VALUE_CAP, MIN_EGRESS_VALUE, Secret,
     check_secret, check_secret_tags, check_value, check_value_of,
 };
+pub use session::BrowserKey;
 pub use token::{Token, TokenKind};
 pub use uses::{Algorithm, InvalidUses, UnreadableUses, Uses, texts};
 

@@ -71,15 +71,7 @@ impl Token {
     pub fn generate(kind: TokenKind) -> Self {
         let mut text = Zeroizing::new(String::with_capacity(TOKEN_LENGTH));
         text.push_str(kind.prefix());
-        let mut random = Zeroizing::new([0; 64]);
-        while text.len() < TOKEN_LENGTH {
-            fill_random(&mut random[..]);
-            // Only bytes below the greatest multiple of 62 give each digit the same chance.
-            let fair = random.iter().filter(|byte| **byte < 248);
-            let digits = fair.map(|byte| char::from(DIGITS[usize::from(byte % 62)]));
-            let missing = TOKEN_LENGTH - text.len();
-            text.extend(digits.take(missing));
-        }
+        push_random(&mut text, RANDOM_LENGTH);
         Self(text)
     }
 
@@ -99,6 +91,21 @@ impl Token {
     }
 }
 
+/// Appends random digits of base 62, within the capacity of the text: growing would leave an unwiped
+/// copy behind.
+pub(super) fn push_random(text: &mut String, digits: usize) {
+    let length = text.len() + digits;
+    let mut random = Zeroizing::new([0; 64]);
+    while text.len() < length {
+        fill_random(&mut random[..]);
+        // Only bytes below the greatest multiple of 62 give each digit the same chance.
+        let fair = random.iter().filter(|byte| **byte < 248);
+        let fair = fair.map(|byte| char::from(DIGITS[usize::from(byte % 62)]));
+        let missing = length - text.len();
+        text.extend(fair.take(missing));
+    }
+}
+
 /// The keys that derive from the host key, ready to authenticate with.
 pub(super) struct HostKeys {
     token: Hmac<Sha256>,
@@ -107,6 +114,8 @@ pub(super) struct HostKeys {
     link: Hmac<Sha256>,
     owner: Hmac<Sha256>,
     decision: Hmac<Sha256>,
+    pub(super) browser: Hmac<Sha256>,
+    pub(super) form: Hmac<Sha256>,
 }
 
 impl HostKeys {
@@ -119,6 +128,8 @@ impl HostKeys {
             link: mac(b"runner/link/v1"),
             owner: mac(b"runner/token-owner/v1"),
             decision: mac(b"runner/decision/v1"),
+            browser: mac(b"runner/browser/v1"),
+            form: mac(b"runner/form/v1"),
         }
     }
 }
@@ -127,7 +138,7 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
-fn mac(key: &Hmac<Sha256>, message: &[u8]) -> [u8; 32] {
+pub(super) fn mac(key: &Hmac<Sha256>, message: &[u8]) -> [u8; 32] {
     key.clone().chain_update(message).finalize().into_bytes().into()
 }
 

@@ -14,7 +14,6 @@ use axum::http::{Method, Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runner::api::{self, Trusted};
-use runner::auth::Principal;
 use runner::pipeline::{Runner, Settings, Worker};
 use runner::sandbox;
 use serde_json::{Value, json};
@@ -283,7 +282,7 @@ impl Api {
     /// A request as a local user: an administrator.
     pub async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
         let mut request = json_request(method, path, &body);
-        request.extensions_mut().insert(Trusted(Principal::Local { uid: 1 }));
+        request.extensions_mut().insert(Trusted::local(1));
         self.send(request).await
     }
 
@@ -359,7 +358,7 @@ impl Api {
             .header("content-type", "application/wasm")
             .body(Body::from(module.to_vec()))
             .expect("a request");
-        request.extensions_mut().insert(Trusted(Principal::Local { uid: 1 }));
+        request.extensions_mut().insert(Trusted::local(1));
         self.send(request).await
     }
 

@@ -251,8 +251,7 @@ async fn a_value_is_never_answered() {
         let mut request = axum::http::Request::post("/secrets")
             .body(axum::body::Body::from(body.to_owned()))
             .expect("a request");
-        let local = runner::auth::Principal::Local { uid: 1 };
-        request.extensions_mut().insert(runner::api::Trusted(local));
+        request.extensions_mut().insert(runner::api::Trusted::local(1));
         let (code, said) = api.send(request).await.refused(400);
         assert_eq!(code, "invalid_request");
         assert!(!said.contains(hidden), "{said}");

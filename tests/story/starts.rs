@@ -187,7 +187,7 @@ async fn the_same_idempotency_key_is_one_run_and_survives_it() {
         let request = axum::http::Request::post(&path)
             .header("idempotency-key", key)
             .header("content-type", "application/json")
-            .extension(runner::api::Trusted(runner::auth::Principal::Local { uid: 1 }))
+            .extension(runner::api::Trusted::local(1))
             .body(axum::body::Body::from(json!({"scope": scope}).to_string()));
         api.send(request.expect("a request")).await
     };

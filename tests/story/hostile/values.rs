@@ -159,10 +159,12 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
     let path: Vec<&str> = pointer.split('/').skip(1).collect();
     match (method.as_str(), template, &path[..]) {
         // The body itself: no body stands for an empty object.
-        ("PUT", "/secrets/{id}" | "/analysis/{id}" | "/am/{id}" | "/device/{id}", []) => {
-            &["object", "nothing"]
-        }
-        ("PUT", "/profile/{id}", []) => &["object", "nothing"],
+        (
+            "PUT",
+            "/secrets/{id}" | "/analysis/{id}" | "/am/{id}" | "/device/{id}" | "/profile/{id}"
+            | "/users/{id}",
+            [],
+        ) => &["object", "nothing"],
         ("POST", "/analysis/{id}/run" | "/analysis/{id}/exec", []) => &["object", "nothing"],
         ("PUT", "/action/{id}", []) => &["object", "nothing"],
         ("POST" | "PUT", _, []) => &[],
@@ -291,6 +293,9 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
         ("POST", "/profile/{id}/token", ["role" | "expire_time"]) => ABSENT,
         ("PUT", "/profile/{id}", ["name"]) => &["null", "word"],
         ("PUT", "/profile/{id}", ["approve_uploads"]) => FLAG,
+        ("POST", "/users", ["name"]) => TEXT,
+        ("PUT", "/users/{id}", ["name"]) => &["null", "word"],
+        ("PUT", "/users/{id}", ["role" | "password"]) => ABSENT,
         _ => &[],
     }
 }
@@ -303,6 +308,9 @@ fn unique(body: &mut Value, template: &str, number: usize) {
     if template == "/profile" {
         body["name"] = json!(format!("profile {number}"));
     }
+    if template == "/users" {
+        body["name"] = json!(format!("user {number}"));
+    }
 }
 
 /// Removes what was made, so that the sweep leaves the world as it was.
@@ -312,8 +320,9 @@ async fn remove(world: &World, template: &str, answer: &Value) {
         "/action" => &answer["result"]["action"],
         "/device" => &answer["result"]["device_id"],
         "/device/token" => &answer["result"]["token"],
-        "/secrets" | "/analysis" | "/tokens" | "/profile" => &answer["result"]["id"],
-        "/profile/{id}/token" => &answer["result"]["id"],
+        "/secrets" | "/analysis" | "/tokens" | "/profile" | "/users" | "/profile/{id}/token" => {
+            &answer["result"]["id"]
+        }
         _ => return,
     };
     world.api.delete(&format!("{}/{}", world.fill(template), text(id))).await.ok();
@@ -377,14 +386,14 @@ async fn witness(world: &World) -> Vec<Value> {
         "/tokens?fields=name",
         "/analysis?fields=name",
         "/device?fields=name",
+        "/users?fields=name",
     ] {
         let rows = world.api.get(path).await.ok();
         let mut rows = rows.as_array().expect("rows").clone();
         // The subject itself may have been edited.
         rows.retain(|row| {
-            ![&world.secret, &world.policy, &world.analysis, &world.token, &world.device]
-                .iter()
-                .any(|id| row["id"] == **id)
+            let World { secret, policy, analysis, token, device, user, .. } = world;
+            ![secret, policy, analysis, token, device, user].iter().any(|id| row["id"] == **id)
         });
         seen.extend(rows);
     }
@@ -453,6 +462,8 @@ sweeps! {
     a_profile_to_be_made_is_swept: POST "/profile";
     a_profile_to_be_edited_is_swept: PUT "/profile/{id}";
     a_token_of_a_profile_to_be_made_is_swept: POST "/profile/{id}/token";
+    a_user_to_be_made_is_swept: POST "/users";
+    a_user_to_be_edited_is_swept: PUT "/users/{id}";
 }
 
 #[tokio::test]

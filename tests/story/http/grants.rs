@@ -96,6 +96,14 @@ const RESERVED: &[(Method, &str)] = &[
     (Method::GET, "/tokens/{id}"),
     (Method::PUT, "/tokens/{id}"),
     (Method::DELETE, "/tokens/{id}"),
+    (Method::GET, "/tags"),
+    (Method::GET, "/secrets/{id}/readers"),
+    (Method::GET, "/secrets/{id}/runs"),
+    (Method::GET, "/users"),
+    (Method::POST, "/users"),
+    (Method::GET, "/users/{id}"),
+    (Method::PUT, "/users/{id}"),
+    (Method::DELETE, "/users/{id}"),
 ];
 
 /// Operations that every analysis may call, and that show it only what it may see.

@@ -35,6 +35,8 @@ pub struct World {
     pub run: String,
     /// The token that reads it.
     pub run_token: String,
+    /// A named user.
+    pub user: String,
     /// A run that goes on for an hour.
     pub long_run: String,
     /// A device with a record.
@@ -129,10 +131,13 @@ impl World {
         let empty_profile = text(&made["id"]);
         let made = api.post("/tokens", json!({"name": "spare", "role": "viewer"})).await.ok();
         let spare_token = text(&made["id"]);
+        let new = json!({"name": "world", "role": "administrator", "password": SENTINEL});
+        let user = text(&api.post("/users", new).await.ok()["id"]);
         Self {
             profile,
             empty_profile,
             spare_token,
+            user,
             action,
             hook,
             long_run,
@@ -163,6 +168,7 @@ impl World {
             Some("runs") if template.ends_with("/cancel") => &self.long_run,
             Some("runs") => &self.run,
             Some("device") => &self.device,
+            Some("users") => &self.user,
             _ => panic!("what does {template} name?"),
         }
     }
@@ -305,6 +311,12 @@ impl World {
             ("POST", "/profile/{id}/token") => json!({
                 "name": "another", "permission": "full", "role": null, "expire_time": "never",
             }),
+            ("POST", "/users") => {
+                json!({"name": "another", "role": "administrator", "password": SENTINEL})
+            }
+            ("PUT", "/users/{id}") => {
+                json!({"name": "world", "role": "administrator", "password": SENTINEL})
+            }
             ("POST", "/device") | ("PUT", "/device/{id}") => device,
             ("POST", "/device/token") => json!({
                 "device": self.device, "name": "another", "permission": "full",
