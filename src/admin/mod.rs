@@ -5,9 +5,11 @@
 //! error is the API's own. Owned here are sessions, sign-in, and how things look. [`router`] is the
 //! table of contents.
 
+mod access;
 mod ask;
 mod assets;
 mod attempts;
+mod audit;
 mod cookie;
 mod error;
 mod form;
@@ -16,11 +18,14 @@ mod help;
 mod layout;
 mod listing;
 mod moment;
+mod rule_form;
 mod secret_form;
 mod secrets;
 mod session;
 mod sign_in;
 mod tags;
+mod tokens;
+mod users;
 
 use std::sync::Arc;
 
@@ -56,6 +61,20 @@ pub fn router(runner: Arc<Runner>, api: Router) -> Router {
         .route("/admin/secrets/new", get(secrets::new))
         .route("/admin/secrets/{id}", get(secrets::detail).post(secrets::edit))
         .route("/admin/secrets/{id}/delete", post(secrets::delete))
+        .route("/admin/access", get(access::list).post(access::create))
+        .route("/admin/access/new", get(access::new))
+        .route("/admin/access/preview", post(access::preview))
+        .route("/admin/access/{id}", get(access::detail).post(access::edit))
+        .route("/admin/access/{id}/delete", post(access::delete))
+        .route("/admin/tokens", get(tokens::list).post(tokens::create))
+        .route("/admin/tokens/new", get(tokens::new))
+        .route("/admin/tokens/{id}", get(tokens::detail).post(tokens::edit))
+        .route("/admin/tokens/{id}/delete", post(tokens::delete))
+        .route("/admin/users", get(users::list).post(users::create))
+        .route("/admin/users/new", get(users::new))
+        .route("/admin/users/{id}", get(users::detail).post(users::edit))
+        .route("/admin/users/{id}/delete", post(users::delete))
+        .route("/admin/audit", get(audit::list))
         .route("/admin/{*path}", get(error::nothing))
         .method_not_allowed_fallback(error::wrong_method)
         // A form may be as large as what it becomes: the API bounds the rest.

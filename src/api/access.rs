@@ -199,7 +199,8 @@ pub async fn delete(caller: Caller, Path(id): Path<String>) -> Answer<&'static s
     Ok(Success::ok("Access Management Successfully Deleted"))
 }
 
-async fn find(caller: &Caller, id: &str, action: Action) -> Result<Policy, Refusal> {
+/// The policy, if the caller may do this to it.
+pub async fn find(caller: &Caller, id: &str, action: Action) -> Result<Policy, Refusal> {
     caller.require_lister()?;
     let id = identifier(id, "policy")?;
     let policy = caller.tenant.policy(id).await.map_err(not_found)?;

@@ -13,8 +13,8 @@ use utoipa::openapi::{Content, OpenApi, PathItem, Ref, RefOr, Required, Response
 use super::listing::List;
 use super::query::USUAL_AMOUNT;
 use super::{
-    access, action, analysis, device_tokens, devices, profile, profile_tokens, runs, secrets,
-    tokens, users,
+    access, action, analysis, audit, device_tokens, devices, profile, profile_tokens, runs,
+    secrets, tokens, users,
 };
 use crate::fault::ErrorCode;
 use crate::run::State;
@@ -31,6 +31,7 @@ const LISTS: &[(&str, &List)] = &[
     ("/profile", &profile::LIST),
     ("/profile/{id}/token", &profile_tokens::LIST),
     ("/runs", &runs::LIST),
+    ("/audit", &audit::LIST),
     ("/tokens", &tokens::LIST),
     ("/users", &users::LIST),
 ];
@@ -41,7 +42,7 @@ const GET: &str = "get";
 const REFUSES: &str = "4XX";
 
 /// Operations on things that their bodies or tokens name, which may be missing.
-const NAMED_INSIDE: [&str; 3] = ["/action", "/data", "/device/token"];
+const NAMED_INSIDE: [&str; 4] = ["/action", "/am/preview", "/data", "/device/token"];
 
 /// The routes for which no token is needed.
 const OPEN: [&str; 4] = ["/status", "/health", "/hook/{id}", "/analysis/{id}/module"];
@@ -192,6 +193,11 @@ fn parameters(list: &List) -> Vec<RefOr<Parameter>> {
             "state" => ("The state of a run.", words(State::ALL.map(State::as_str))),
             "id" => ("The id of a row.", text()),
             "analysis" => ("The id of an analysis.", text()),
+            "event" => ("An event, or the word before its dot for all of these.", text()),
+            "principal" => ("Who did it, or whose run.", text()),
+            "resource" => ("The id of what it was done to.", text()),
+            "from" => ("The first instant, as an ISO 8601 date.", text()),
+            "to" => ("The first instant after those, as an ISO 8601 date.", text()),
             _ => ("The whole text, or a pattern: `*` stands for anything, in any case.", text()),
         };
         parameters.push(parameter(&format!("filter[{filter}]"), about, schema));

@@ -9,6 +9,7 @@ mod action_body;
 mod action_view;
 mod analysis;
 mod approval;
+mod audit;
 mod body;
 mod caller;
 mod cancel;
@@ -29,6 +30,7 @@ mod module;
 mod path;
 mod plaintext;
 mod position;
+mod preview;
 mod profile;
 mod profile_tokens;
 mod query;
@@ -100,6 +102,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(access::list, access::create))
         .routes(routes!(settings::settings))
         .routes(routes!(access::info, access::edit, access::delete))
+        .routes(routes!(preview::preview))
         .routes(routes!(analysis::list, analysis::create))
         .routes(routes!(analysis::info, analysis::edit, analysis::delete))
         .routes(routes!(analysis::token))
@@ -137,6 +140,7 @@ fn routes() -> OpenApiRouter<State> {
         .routes(routes!(profile_tokens::list, profile_tokens::create))
         .routes(routes!(profile_tokens::delete))
         .routes(routes!(profile::account))
+        .routes(routes!(audit::list))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::info, users::edit, users::delete))
 }

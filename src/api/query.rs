@@ -178,6 +178,21 @@ impl Query {
         Ok(filter)
     }
 
+    /// The filters, each of which is one of these `names`, with their texts.
+    pub fn texts(&self, names: &[&'static str]) -> Result<Vec<(&'static str, &str)>, Refusal> {
+        if !self.tags.is_empty() {
+            return Err(no_filter("tags", names));
+        }
+        let mut texts = Vec::new();
+        for (name, value) in &self.filters {
+            let Some(known) = names.iter().find(|known| **known == name.as_str()) else {
+                return Err(no_filter(name, names));
+            };
+            texts.push((*known, value.as_str()));
+        }
+        Ok(texts)
+    }
+
     /// Each row with the fields that are asked for, or the `defaults`; id and tags always.
     pub fn select<T: Serialize>(
         &self,

@@ -56,8 +56,7 @@ impl Runner {
     ) -> Result<Vec<Reader>, store::Error> {
         let mut view = tenant.view().await?;
         let policies = view.all_policies().await?;
-        let (hosts, algorithms) = (texts(secret.uses.hosts()), texts(secret.uses.algorithms()));
-        let (hosts, algorithms) = (hosts.join(", "), algorithms.join(", "));
+        let (hosts, algorithms) = said(secret);
         let mut readers = Vec::new();
         for stored in view.all_analyses().await? {
             let subject = Subject { id: stored.analysis.id, tags: &stored.analysis.tags };
@@ -119,15 +118,11 @@ impl Runner {
             Asked::Host(_) => false,
         };
         let facts = secrets.iter().map(|stored| &stored.secret).filter(|s| wanted(&s.key));
-        let facts: Vec<_> = facts
-            .filter(|secret| shown(secret))
-            .map(|secret| {
-                let hosts = texts(secret.uses.hosts()).join(", ");
-                (secret, hosts, texts(secret.uses.algorithms()).join(", "))
-            })
-            .collect();
-        let facts =
-            facts.iter().map(|(secret, hosts, algorithms)| self::facts(secret, hosts, algorithms));
+        let facts: Vec<_> =
+            facts.filter(|secret| shown(secret)).map(|secret| (secret, said(secret))).collect();
+        let facts = facts
+            .iter()
+            .map(|(secret, (hosts, algorithms))| self::facts(secret, hosts, algorithms));
         let variables = match &stored.variables {
             None => Vec::new(),
             Some(sealed) => self.variable_keys(tenant, analysis, sealed)?,
@@ -157,7 +152,17 @@ impl Runner {
     }
 }
 
-fn facts<'a>(secret: &'a Secret, hosts: &'a str, algorithms: &'a str) -> SecretFacts<'a> {
+/// What a secret may be used for without being read, as explanations say it: hosts and algorithms.
+pub(super) fn said(secret: &Secret) -> (String, String) {
+    (texts(secret.uses.hosts()).join(", "), texts(secret.uses.algorithms()).join(", "))
+}
+
+/// What an explanation needs to know of a secret.
+pub(super) fn facts<'a>(
+    secret: &'a Secret,
+    hosts: &'a str,
+    algorithms: &'a str,
+) -> SecretFacts<'a> {
     SecretFacts {
         id: secret.id,
         key: &secret.key,

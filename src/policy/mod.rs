@@ -11,6 +11,7 @@ pub mod decide;
 pub mod explain;
 mod network;
 mod permission;
+mod preview;
 mod reasons;
 mod refusal;
 mod spoken;
@@ -29,6 +30,7 @@ pub use decide::{Candidates, Decision, RuleRef, Rules};
 pub use explain::{Explanation, NamedPolicy, SecretFacts, Source, Verdict, explain};
 pub use network::{HostExplanation, explain_hosts};
 pub use permission::{Effect, Permission};
+pub use preview::{Shift, Turn, preview};
 pub(crate) use refusal::shown;
 pub use refusal::{InvalidPolicy, Problem};
 

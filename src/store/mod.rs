@@ -63,6 +63,7 @@ use crate::metrics::Metrics;
 pub use actions::{SlotRecord, StoredAction};
 pub use analyses::{AnalysisEdit, AnalysisToken, StoredAnalysis};
 pub use approvals::{Approval, SignedApproval};
+pub use audit::{AuditEntry, AuditFilter};
 pub use claims::{Claimed, Due, Grant};
 pub use copy::{CopiedTable, CopyError, Copying};
 pub use delivered::{Added, Addition};

@@ -39,3 +39,28 @@ for (const menu of document.querySelectorAll('details.menu')) {
   document.addEventListener('click', leave);
   document.addEventListener('focusin', leave);
 }
+
+// What saving a policy would change is shown while its rules are typed.
+for (const form of document.querySelectorAll('form[data-preview]')) {
+  const shown = form.querySelector('#preview');
+  let waiting;
+  let asked = 0;
+  const look = async () => {
+    const number = ++asked;
+    try {
+      const answer = await fetch(form.dataset.preview, {
+        method: 'POST',
+        body: new URLSearchParams(new FormData(form)),
+      });
+      // An answer that was overtaken says nothing any more.
+      if (answer.ok && number === asked) shown.innerHTML = await answer.text();
+    } catch {
+      shown.textContent = 'The server does not answer; press “Preview” to try again.';
+    }
+  };
+  form.addEventListener('input', () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(look, 300);
+  });
+  look();
+}

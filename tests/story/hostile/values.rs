@@ -287,6 +287,11 @@ fn taken(method: &Method, template: &str, pointer: &str) -> &'static [&'static s
         (_, "/am" | "/am/{id}", ["permissions", "0", "resource", "2" | "4"]) => TEXT,
         ("PUT", "/am/{id}", ["id" | "profile" | "created_at" | "updated_at"]) => IGNORED,
 
+        ("POST", "/am/preview", ["id"]) => ABSENT,
+        ("POST", "/am/preview", ["active"]) => FLAG,
+        ("POST", "/am/preview", ["name"]) => &["null", "word"],
+        ("POST", "/am/preview", ["permissions", "0", "resource", "2" | "4"]) => TEXT,
+
         ("POST", "/tokens", ["name"]) | ("PUT", "/tokens/{id}", ["name"]) => TEXT,
         ("POST", "/tokens", ["expire_time"]) => ABSENT,
         ("POST", "/profile" | "/profile/{id}/token", ["name"]) => TEXT,
@@ -451,6 +456,7 @@ sweeps! {
     an_execution_is_swept: POST "/analysis/{id}/exec";
     a_policy_to_be_made_is_swept: POST "/am";
     a_policy_to_be_edited_is_swept: PUT "/am/{id}";
+    a_policy_to_be_looked_at_is_swept: POST "/am/preview";
     a_device_to_be_made_is_swept: POST "/device";
     a_device_to_be_edited_is_swept: PUT "/device/{id}";
     a_token_of_a_device_to_be_made_is_swept: POST "/device/token";

@@ -97,6 +97,8 @@ const RESERVED: &[(Method, &str)] = &[
     (Method::PUT, "/tokens/{id}"),
     (Method::DELETE, "/tokens/{id}"),
     (Method::GET, "/tags"),
+    (Method::GET, "/audit"),
+    (Method::POST, "/am/preview"),
     (Method::GET, "/secrets/{id}/readers"),
     (Method::GET, "/secrets/{id}/runs"),
     (Method::GET, "/users"),

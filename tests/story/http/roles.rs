@@ -39,6 +39,7 @@ const TABLE: &[(Method, &str, By)] = &[
     (Method::GET, "/secrets/{id}/runs", ADMINISTRATOR),
     (Method::GET, "/am", ADMINISTRATOR),
     (Method::POST, "/am", ADMINISTRATOR),
+    (Method::POST, "/am/preview", ADMINISTRATOR),
     (Method::GET, "/am/settings", VIEWER),
     (Method::GET, "/tags", VIEWER),
     // Here of secrets; of another type, who may list that.
@@ -95,6 +96,7 @@ const TABLE: &[(Method, &str, By)] = &[
     (Method::GET, "/tokens/{id}", ADMINISTRATOR),
     (Method::PUT, "/tokens/{id}", ADMINISTRATOR),
     (Method::DELETE, "/tokens/{id}", ADMINISTRATOR),
+    (Method::GET, "/audit", ADMINISTRATOR),
     (Method::GET, "/users", ADMINISTRATOR),
     (Method::POST, "/users", ADMINISTRATOR),
     (Method::GET, "/users/{id}", ADMINISTRATOR),

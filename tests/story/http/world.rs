@@ -295,6 +295,13 @@ impl World {
                 "wall_time_ms": 10_000,
             }),
             ("POST", "/am") => policy,
+            ("POST", "/am/preview") => json!({
+                "id": self.policy,
+                "name": "another",
+                "active": true,
+                "targets": targets,
+                "permissions": permissions,
+            }),
             ("PUT", "/am/{id}") => {
                 let mut policy = policy;
                 for name in ["id", "profile", "created_at", "updated_at"] {
