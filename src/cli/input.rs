@@ -45,35 +45,63 @@ impl ValueArgs {
     /// Reads the value, asking on the terminal if no flag says where it is.
     pub fn read(&self, key: &str, stdin: &mut dyn Read) -> Result<Zeroizing<String>, Failure> {
         if self.value_stdin {
-            let mut value = read_secret("stdin", stdin)?;
-            if value.ends_with('\n') {
-                value.pop();
-                if value.ends_with('\r') {
-                    value.pop();
-                }
-            }
-            Ok(value)
+            read_line(stdin)
         } else if let Some(path) = &self.value_file {
             let mut file = File::open(path).map_err(|error| Failure::file("open", path, &error))?;
             read_secret(&path.display().to_string(), &mut file)
         } else {
-            ask(key, |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new))
+            let hint = "--value-stdin or --value-file FILE";
+            ask(&format!("value of {key}"), hint, prompt_password)
         }
     }
 }
 
+/// Where a password comes from. Without the flag a prompt asks for it.
+#[derive(Debug, Default, clap::Args)]
+pub struct PasswordArgs {
+    /// Read the password from stdin; one line break at the end is left out
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+impl PasswordArgs {
+    /// Reads the password of `name`, asking on the terminal if the flag is not given.
+    pub fn read(&self, name: &str, stdin: &mut dyn Read) -> Result<Zeroizing<String>, Failure> {
+        match self.password_stdin {
+            true => read_line(stdin),
+            false => ask(&format!("password of {name}"), "--password-stdin", prompt_password),
+        }
+    }
+}
+
+fn prompt_password(prompt: String) -> io::Result<Zeroizing<String>> {
+    rpassword::prompt_password(prompt).map(Zeroizing::new)
+}
+
+/// Reads a whole secret from stdin, without one line break at its end.
+fn read_line(stdin: &mut dyn Read) -> Result<Zeroizing<String>, Failure> {
+    let mut value = read_secret("stdin", stdin)?;
+    if value.ends_with('\n') {
+        value.pop();
+        if value.ends_with('\r') {
+            value.pop();
+        }
+    }
+    Ok(value)
+}
+
 fn ask(
-    key: &str,
+    what: &str,
+    hint: &str,
     mut prompt: impl FnMut(String) -> io::Result<Zeroizing<String>>,
 ) -> Result<Zeroizing<String>, Failure> {
     let mut ask = |text| {
         prompt(text).map_err(|error| {
-            Failure::usage(format_args!("no terminal to ask for the value of {key}: {error}"))
-                .hint("--value-stdin or --value-file FILE")
+            Failure::usage(format_args!("no terminal to ask for the {what}: {error}")).hint(hint)
         })
     };
-    let value = ask(format!("Value of {key}: "))?;
-    let again = ask(format!("Value of {key}, again: "))?;
+    let value = ask(format!("The {what}: "))?;
+    let again = ask(format!("The {what}, again: "))?;
     if *value != *again {
         return Err(Failure::usage("the two values differ; nothing was changed"));
     }
@@ -272,7 +300,7 @@ mod tests {
         let typed = |answers: [&str; 2]| {
             let mut answers = answers.map(|text| Zeroizing::new(text.to_owned())).into_iter();
             let mut prompts = Vec::new();
-            let value = ask("K", |prompt| {
+            let value = ask("value of K", "--value-stdin", |prompt| {
                 prompts.push(prompt);
                 answers.next().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
             });
@@ -285,7 +313,8 @@ mod tests {
 
     #[test]
     fn without_a_terminal_the_flags_are_named() {
-        let failure = ask("K", |_| Err(io::ErrorKind::NotFound.into())).unwrap_err();
+        let failure = ask("value of K", "--value-stdin", |_| Err(io::ErrorKind::NotFound.into()))
+            .unwrap_err();
         let mut printed = Vec::new();
         failure.print(&mut printed);
         let printed = String::from_utf8(printed).unwrap();

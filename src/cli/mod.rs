@@ -39,6 +39,7 @@ mod template;
 mod token;
 mod transport;
 mod trigger;
+mod user;
 mod variable;
 
 #[cfg(test)]
@@ -206,6 +207,9 @@ pub enum ApiCommand {
     /// Keep profiles: tenants that see nothing of one another
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
+    /// Keep the people who sign in to the admin panel with a password
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// `exec --analysis`: hand over a [`Command::Exec`] that names an analysis.
     #[command(skip)]
     Exec(ExecArgs),
@@ -349,6 +353,7 @@ async fn execute(command: ApiCommand, session: &mut Session) -> Result<(), Failu
         ApiCommand::Device(command) => command.execute(session).await,
         ApiCommand::Token(command) => command.execute(session).await,
         ApiCommand::Profile(command) => command.execute(session).await,
+        ApiCommand::User(command) => command.execute(session).await,
         ApiCommand::Exec(args) => exec::exec_in_analysis(args, session).await,
     }
 }

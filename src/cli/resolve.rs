@@ -41,6 +41,8 @@ pub const TOKEN: Noun = Noun { word: "token", plural: "tokens", path: "/tokens",
 /// Profiles.
 pub const PROFILE: Noun =
     Noun { word: "profile", plural: "profiles", path: "/profile", name: "name" };
+/// People who sign in with a password.
+pub const USER: Noun = Noun { word: "user", plural: "users", path: "/users", name: "name" };
 
 impl Noun {
     /// Where all of them stand.

@@ -42,10 +42,10 @@ pub struct Create {
     expires: String,
 }
 
-/// What the holder of a token may do.
+/// What the holder of a token, or a user, may do.
 #[derive(Debug, Clone, Copy, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Role {
+pub enum Role {
     /// Everything in its profile
     Administrator,
     /// Write analyses, upload, run, set variables, read runs; no secrets, policies, tags or tokens

@@ -65,7 +65,7 @@ fn no_argument_takes_a_secret_value_or_a_token() {
 #[test]
 fn nouns_are_singular_and_have_the_same_verbs() {
     let root = Cli::command();
-    for noun in ["secret", "analysis", "policy", "action", "device", "token", "profile"] {
+    for noun in ["secret", "analysis", "policy", "action", "device", "token", "profile", "user"] {
         let command = root.find_subcommand(noun).expect(noun);
         for verb in ["create", "list", "show", "edit", "delete"] {
             assert!(command.find_subcommand(verb).is_some(), "{noun} {verb}");

@@ -2,6 +2,7 @@
 //!
 //! One binary, because each further one would link wasmtime again.
 
+mod admin;
 mod approvals;
 mod by_hand;
 mod cli;
