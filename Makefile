@@ -1,7 +1,7 @@
 # What a newcomer needs is `make demo` and `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test samples samples-large engine chaos fuzz bench bench-http lint deny
+.PHONY: help install demo test samples samples-large engine chaos fuzz bench bench-http screenshots lint deny
 
 # The same for all that is built here, so that nothing is built twice.
 features = --features javascript
@@ -36,6 +36,11 @@ bench: samples engine ## Print the ratios of docs/speed.md
 
 bench-http: samples engine ## Measure whole nodes over HTTP, as docs/speed.md tells; needs wrk
 	scripts/with-servers tests/chaos/measure
+
+screenshots: engine ## Take pictures of the admin panel's pages into target/screenshots; needs Chromium
+	cargo build --locked --quiet $(features)
+	cd tests/browser && npm ci --silent
+	node tests/browser/screenshots.mjs target/debug/runner target/screenshots
 
 lint: engine ## Check format, lints and documentation
 	cargo fmt --check

@@ -56,7 +56,12 @@ pub struct ShiftedView {
 pub async fn preview(caller: Caller, Body(sent): Body<PolicyProposal>) -> Answer<PreviewView> {
     caller.require_administrator()?;
     let kept = match &sent.id {
-        Some(id) => Some(access::find(&caller, id, Action::Edit).await?),
+        Some(id) if id.parse::<Id>().is_ok() => {
+            Some(access::find(&caller, id, Action::Edit).await?)
+        }
+        Some(_) => {
+            return Err(Refusal::invalid("the id of a policy has 24 hexadecimal characters"));
+        }
         None => None,
     };
     let proposal = match (sent.targets, sent.permissions, kept) {

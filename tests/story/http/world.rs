@@ -322,7 +322,7 @@ impl World {
                 json!({"name": "another", "role": "administrator", "password": SENTINEL})
             }
             ("PUT", "/users/{id}") => {
-                json!({"name": "world", "role": "administrator", "password": SENTINEL})
+                json!({"name": "renamed", "role": "administrator", "password": SENTINEL})
             }
             ("POST", "/device") | ("PUT", "/device/{id}") => device,
             ("POST", "/device/token") => json!({
