@@ -55,7 +55,7 @@ struct Suggested {
 /// What saving would change, as the API says it.
 #[derive(Deserialize)]
 struct Preview {
-    targeted: usize,
+    targeted: Option<usize>,
     changes: Vec<Changed>,
 }
 

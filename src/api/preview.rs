@@ -32,8 +32,9 @@ pub struct PolicyProposal {
 /// What would change.
 #[derive(Serialize, ToSchema)]
 pub struct PreviewView {
-    /// How many analyses the policy would count for.
-    targeted: usize,
+    /// How many analyses the policy would count for; absent where it is a deletion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    targeted: Option<usize>,
     /// The analyses that would gain or lose secrets.
     changes: Vec<ShiftedView>,
 }

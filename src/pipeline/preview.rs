@@ -28,8 +28,8 @@ pub struct Shifted {
 
 /// What a proposal comes to.
 pub struct Preview {
-    /// How many analyses the proposed policy would count for; none of a deletion.
-    pub targeted: usize,
+    /// How many analyses the proposed policy would count for; none where it is a deletion.
+    pub targeted: Option<usize>,
     /// Those that would gain or lose secrets, in the order of their names.
     pub shifted: Vec<Shifted>,
 }
@@ -55,20 +55,21 @@ impl Runner {
             let mut after: Vec<&Policy> = policies.iter().filter(|kept| kept.id != id).collect();
             after.extend(proposed);
             let spoken: Vec<_> = secrets.iter().map(|stored| said(&stored.secret)).collect();
-            let mut found = Preview { targeted: 0, shifted: Vec::new() };
+            let mut targeted = 0;
+            let mut shifted = Vec::new();
             for stored in &analyses {
                 let analysis = &stored.analysis;
                 let subject = Subject { id: analysis.id, tags: &analysis.tags };
-                found.targeted += usize::from(proposed.is_some_and(|new| new.applies_to(subject)));
+                targeted += usize::from(proposed.is_some_and(|new| new.applies_to(subject)));
                 let known = secrets.iter().zip(&spoken);
                 let known = known.map(|(stored, (hosts, by))| facts(&stored.secret, hosts, by));
                 let shifts = preview(subject, &before, &after, known);
                 if !shifts.is_empty() {
                     let (analysis, name) = (analysis.id, analysis.name.clone());
-                    found.shifted.push(Shifted { analysis, name, shifts });
+                    shifted.push(Shifted { analysis, name, shifts });
                 }
             }
-            found
+            Preview { targeted: proposed.map(|_| targeted), shifted }
         });
         // It cannot be aborted, so it fails only where the process is stopping.
         computed.await.map_err(|_| store::Error::Closed)

@@ -8,7 +8,7 @@ use super::harness::{Api, Place, text};
 use super::secrets::database;
 
 /// Edits the database while the product has it open.
-async fn edit(place: &Place, statements: &'static str) {
+pub async fn edit(place: &Place, statements: &'static str) {
     let mut connection = database(place).await;
     sqlx::raw_sql(statements).execute(&mut connection).await.expect("the edit");
     connection.close().await.expect("it closes");

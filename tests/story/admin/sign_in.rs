@@ -5,6 +5,7 @@ use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::browser::{Browser, HOST, form};
+use crate::forgery::edit;
 use crate::harness::{Api, text};
 
 const PASSWORD: &str = "correct horse battery";
@@ -152,4 +153,27 @@ async fn the_api_knows_no_cookie_and_every_page_keeps_others_out() {
     // What is kept of all this opens nothing by itself.
     let cookie = browser.cookies["__Host-runner"].clone();
     api.call_as(&cookie, Method::GET, "/info", Value::Null).await.refused(401);
+}
+
+#[tokio::test]
+async fn a_writer_of_the_database_signs_nobody_in() {
+    let api = Api::alone().await;
+    user(&api, "ann").await;
+    let other = json!({"name": "eve", "role": "administrator", "password": "eves own password"});
+    api.post("/users", other).await.ok();
+    let mut browser = Browser::new(&api);
+    browser.sign_in(&[("name", "ann"), ("password", PASSWORD)]).await.has(303);
+    browser.open("/admin/secrets").await.has(200);
+    edit(api.place(), "UPDATE session SET expires_at = expires_at + 1").await;
+    browser.open("/admin/secrets").await.has(303);
+    // A password that is known, in the place of another one.
+    edit(
+        api.place(),
+        "UPDATE named_user SET (salt, hash, bound) = (SELECT salt, hash, bound FROM named_user \
+         WHERE name = 'eve') WHERE name = 'ann'",
+    )
+    .await;
+    let fields = [("name", "ann"), ("password", "eves own password")];
+    browser.sign_in(&fields).await.has(401).says("the name or the password is wrong");
+    browser.sign_in(&[("name", "eve"), ("password", "eves own password")]).await.has(303);
 }
