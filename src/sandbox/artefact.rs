@@ -94,11 +94,14 @@ impl Artefacts {
     /// What is not authentic is removed and counts as absent.
     pub(super) fn get(&self, kept: Kept<'_>) -> io::Result<Option<Vec<u8>>> {
         let name = self.name(kept);
-        let mut bytes = Vec::new();
-        match self.dir.open(&name).and_then(|mut file| file.read_to_end(&mut bytes)) {
+        let mut file = match self.dir.open(&name) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read?,
+            file => file?,
         };
+        // In one go: a buffer that grows is copied on the way.
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(length + 1);
+        file.read_to_end(&mut bytes)?;
         let end = bytes.len().saturating_sub(CODE);
         let (content, code) = bytes.split_at(end);
         // In constant time, as the type does it.

@@ -246,7 +246,7 @@ async fn what_was_uploaded_before_there_were_roles_is_approved_by_the_upgrade_an
     // The tables as the version before left them.
     edit(
         &place,
-        "DROP TABLE approval; DROP INDEX profile_by_name; \
+        "DROP TABLE session; DROP TABLE named_user; DROP TABLE approval; DROP INDEX profile_by_name; \
          ALTER TABLE token DROP COLUMN last_used_at; \
          ALTER TABLE profile DROP COLUMN approve_uploads; \
          ALTER TABLE profile DROP COLUMN bound; ALTER TABLE profile DROP COLUMN deleted_at; \

@@ -43,9 +43,8 @@ fn every_command_of_the_readme_is_one() {
     let lines = readme.lines().map(|line| line.trim().trim_start_matches("$ "));
     for line in lines.filter_map(|line| line.strip_prefix("runner ")) {
         let words = line.split(" #").next().unwrap_or_default().split_whitespace();
-        let nouns = [
-            "action", "secret", "policy", "analysis", "run", "device", "token", "profile", "user",
-        ];
+        let nouns =
+            ["action", "secret", "policy", "analysis", "run", "device", "token", "profile", "user"];
         let mut words = words.take_while(|word| !word.starts_with('-'));
         let Some(command) = words.next() else { continue };
         let mut path = vec![command];
